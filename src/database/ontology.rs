@@ -1,0 +1,191 @@
+//! Ontologies: `ontologies`, `ontology_terms`, `ontology_edges`, `synonyms`.
+
+use std::collections::HashMap;
+
+use sqlx::{Any, Row, Transaction};
+
+use super::bulk::{Statement, insert_rows};
+use super::{Database, Error, Result, Stored, now};
+use crate::domain::{Curie, Ontology, OntologyTerm, Synonym};
+
+/// An ontology we hold.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct OntologyRecord {
+    /// Prefix of its terms.
+    pub prefix: String,
+    /// Release.
+    pub version: String,
+    /// File name it came from.
+    pub source: String,
+    /// Of the file's content.
+    pub fingerprint: String,
+    /// ISO 8601.
+    pub imported_at: String,
+}
+
+impl Database {
+    /// Puts a release in the place of the one held under the same prefix, all or nothing.
+    /// `on_rows` is told how many rows have been written so far.
+    pub async fn replace_ontology(
+        &self,
+        ontology: &Ontology,
+        source: &str,
+        fingerprint: &str,
+        on_rows: &(dyn Fn(usize) + Sync),
+    ) -> Result<Stored> {
+        let mut transaction = self.write_knowledge().await?;
+        let before: Option<String> = sqlx::query_scalar("SELECT fingerprint FROM ontologies WHERE prefix = $1")
+            .bind(&ontology.prefix)
+            .fetch_optional(&mut *transaction)
+            .await?;
+        if before.as_deref() == Some(fingerprint) {
+            return Ok(Stored::Unchanged);
+        }
+        sqlx::query("DELETE FROM ontologies WHERE prefix = $1")
+            .bind(&ontology.prefix)
+            .execute(&mut *transaction)
+            .await?;
+        sqlx::query(
+            "INSERT INTO ontologies (prefix, version, source, fingerprint, imported_at) VALUES ($1, $2, $3, $4, $5)",
+        )
+        .bind(&ontology.prefix)
+        .bind(&ontology.version)
+        .bind(source)
+        .bind(fingerprint)
+        .bind(now())
+        .execute(&mut *transaction)
+        .await?;
+        insert_ontology(&mut transaction, ontology, on_rows).await?;
+        transaction.commit().await?;
+        Ok(if before.is_some() { Stored::Replaced } else { Stored::New })
+    }
+
+    /// The ontologies we hold, by prefix.
+    pub async fn ontologies(&self) -> Result<Vec<OntologyRecord>> {
+        let rows =
+            sqlx::query("SELECT prefix, version, source, fingerprint, imported_at FROM ontologies ORDER BY prefix")
+                .fetch_all(&self.pool)
+                .await?;
+        let record = |row: &sqlx::any::AnyRow| {
+            Ok(OntologyRecord {
+                prefix: row.try_get(0)?,
+                version: row.try_get(1)?,
+                source: row.try_get(2)?,
+                fingerprint: row.try_get(3)?,
+                imported_at: row.try_get(4)?,
+            })
+        };
+        rows.iter().map(record).collect()
+    }
+
+    /// Every term of every ontology with its synonyms and relations, in no order. Definitions stay
+    /// behind; see [`Database::definition`].
+    pub async fn ontology_terms(&self) -> Result<Vec<OntologyTerm>> {
+        let rows = self
+            .columns(
+                "SELECT string_agg(id || $1 || name || $1 || CASE WHEN obsolete THEN 'obsolete' ELSE '' END
+                                   || $1 || coalesce(replaced_by, ''), $2) FROM ontology_terms",
+            )
+            .await?;
+        let mut terms = Vec::new();
+        let mut index = HashMap::new();
+        for [id, name, obsolete, replaced_by] in rows.rows() {
+            index.insert(id, terms.len());
+            terms.push(OntologyTerm {
+                id: stored_id(id, "id")?,
+                name: name.to_owned(),
+                definition: None,
+                synonyms: Vec::new(),
+                relations: Vec::new(),
+                obsolete: !obsolete.is_empty(),
+                replaced_by: Some(replaced_by)
+                    .filter(|id| !id.is_empty())
+                    .map(|id| stored_id(id, "replaced_by"))
+                    .transpose()?,
+            });
+        }
+        let synonyms =
+            self.columns("SELECT string_agg(term_id || $1 || scope || $1 || synonym, $2) FROM synonyms").await?;
+        for [id, scope, text] in synonyms.rows() {
+            if let Some(&at) = index.get(id) {
+                let scope = scope.parse().map_err(|error| stored("synonyms", "scope", error))?;
+                terms[at].synonyms.push(Synonym { text: text.to_owned(), scope });
+            }
+        }
+        let edges = self
+            .columns("SELECT string_agg(subject || $1 || relation || $1 || object, $2) FROM ontology_edges")
+            .await?;
+        for [subject, relation, object] in edges.rows() {
+            if let Some(&at) = index.get(subject) {
+                let relation = relation.parse().map_err(|error| stored("ontology_edges", "relation", error))?;
+                terms[at].relations.push((relation, stored_id(object, "object")?));
+            }
+        }
+        for term in &mut terms {
+            term.synonyms.sort_by(|a, b| (a.scope, &a.text).cmp(&(b.scope, &b.text)));
+            term.relations.sort();
+        }
+        Ok(terms)
+    }
+
+    /// What a term means in words, if we hold the term and it says so.
+    pub async fn definition(&self, id: &Curie) -> Result<Option<String>> {
+        let definition: Option<Option<String>> =
+            sqlx::query_scalar("SELECT definition FROM ontology_terms WHERE id = $1")
+                .bind(id.as_str())
+                .fetch_optional(&self.pool)
+                .await?;
+        Ok(definition.flatten())
+    }
+}
+
+async fn insert_ontology<'a>(
+    transaction: &mut Transaction<'_, Any>,
+    ontology: &'a Ontology,
+    on_rows: &(dyn Fn(usize) + Sync),
+) -> Result<()> {
+    let terms = &ontology.terms;
+    let into = ("ontology_terms (id, ontology, name, definition, obsolete, replaced_by)", 6);
+    let bind_term = |statement: Statement<'a>, term: &'a OntologyTerm| {
+        let replaced_by = term.replaced_by.as_ref().map(Curie::as_str);
+        let statement = statement.bind(term.id.as_str()).bind(&ontology.prefix).bind(&term.name);
+        statement.bind(term.definition.as_deref()).bind(term.obsolete).bind(replaced_by)
+    };
+    insert_rows(transaction, into, terms, bind_term, on_rows).await?;
+
+    let edges: Vec<_> = terms
+        .iter()
+        .flat_map(|term| term.relations.iter().map(move |(relation, to)| (&term.id, relation, to)))
+        .collect();
+    let into = ("ontology_edges (subject, relation, object)", 3);
+    insert_rows(
+        transaction,
+        into,
+        &edges,
+        |statement, (subject, relation, object)| {
+            statement.bind(subject.as_str()).bind(relation.as_str()).bind(object.as_str())
+        },
+        &|n| on_rows(terms.len() + n),
+    )
+    .await?;
+
+    let synonyms: Vec<_> =
+        terms.iter().flat_map(|term| term.synonyms.iter().map(move |synonym| (&term.id, synonym))).collect();
+    let into = ("synonyms (term_id, synonym, scope)", 3);
+    insert_rows(
+        transaction,
+        into,
+        &synonyms,
+        |statement, (id, synonym)| statement.bind(id.as_str()).bind(&synonym.text).bind(synonym.scope.as_str()),
+        &|n| on_rows(terms.len() + edges.len() + n),
+    )
+    .await
+}
+
+fn stored_id(id: &str, column: &'static str) -> Result<Curie> {
+    id.parse().map_err(|error: crate::domain::ids::CurieError| stored("ontology_terms", column, error))
+}
+
+fn stored(table: &'static str, column: &'static str, why: impl ToString) -> Error {
+    Error::Stored { table, column, why: why.to_string() }
+}
