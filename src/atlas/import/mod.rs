@@ -1,0 +1,247 @@
+//! Import: one `.h5ad` file becomes a data set with its cell sets, all or nothing.
+//!
+//! The file stays where it is. Nothing is stored before everything was read and proven, and then in one
+//! transaction, so an import that is interrupted leaves nothing behind, and of two at once one wins.
+
+mod error;
+mod input;
+
+use std::path::PathBuf;
+
+use sha2::{Digest, Sha256};
+
+use super::file_state::{sha256_of, state_of};
+use super::harmonize::{self, Asked, Found, Harmonised};
+use super::mapping;
+use super::profile::Profile;
+use crate::anndata::{self, File, Matrix};
+use crate::database::cells::{NewCellSet, Stored};
+use crate::database::{self, Database};
+use crate::domain::datasets::{Dataset, Field};
+use crate::domain::inference::Location;
+
+pub use error::Error;
+use input::Input;
+
+/// Noted where labels of cell types could not be resolved at all.
+const NO_ONTOLOGY: &str = "no Cell Ontology is imported, so cell types have no terms but those the file or mapping names; \
+                           import one ('haystack import ontology FILE' or 'haystack import starter'), then this again";
+
+/// What to import and how.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The `.h5ad`.
+    pub file: PathBuf,
+    /// Name of the data set: letters, digits, `.`, `_` and `-`.
+    pub dataset: String,
+    /// The profile; recognised by the columns where absent.
+    pub profile: Option<Profile>,
+    /// Text of a mapping file.
+    pub mapping: Option<String>,
+    /// Where the counts are; found where absent.
+    pub counts_in: Option<Matrix>,
+    /// Whether a data set of the same name is replaced.
+    pub replace: bool,
+    /// Whether only to look.
+    pub dry_run: bool,
+}
+
+/// How far an import is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Bytes of the file read for its checksum.
+    Hashing {
+        /// So far.
+        done: u64,
+        /// Of so many.
+        total: u64,
+    },
+    /// Rows of the matrix proven.
+    Counting {
+        /// So far.
+        done: u64,
+        /// Of so many.
+        total: u64,
+    },
+    /// Cell sets being stored.
+    Storing {
+        /// How many.
+        sets: u64,
+    },
+}
+
+/// What became of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The data set was stored.
+    Imported,
+    /// It took the place of another of the same name.
+    Replaced,
+    /// The very same import was there already; nothing was done.
+    Unchanged,
+    /// Only looked at; nothing was stored.
+    DryRun,
+}
+
+/// An import with its outcome.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Imported {
+    /// What became of it.
+    pub outcome: Outcome,
+    /// The data set as stored, or as it would be.
+    pub dataset: Dataset,
+}
+
+/// Imports a file. `resolve` says what labels stand for; `knowledge` are the versions it stands on.
+///
+/// `progress` is called from a reading thread.
+pub async fn import(
+    database: &Database,
+    resolve: impl Fn(Field, Asked<'_>) -> Found + Send + 'static,
+    knowledge: Vec<String>,
+    request: Request,
+    progress: impl Fn(Progress) + Send + Sync + Clone + 'static,
+) -> Result<Imported, Error> {
+    check_name(&request.dataset)?;
+    let dry_run = request.dry_run;
+    let present = database.dataset(&request.dataset).await?;
+    let replaces = present.as_ref().map(|present| present.fingerprint.clone());
+    let reading = progress.clone();
+    let read = move || read(&request, present, &resolve, knowledge, &reading);
+    let read = tokio::task::spawn_blocking(read).await.map_err(|_| Error::Interrupted)??;
+    let (dataset, sets) = match read {
+        Reading::Unchanged(dataset) => return Ok(Imported { outcome: Outcome::Unchanged, dataset }),
+        Reading::New(dataset, sets) => (dataset, sets),
+    };
+    if dry_run {
+        return Ok(Imported { outcome: Outcome::DryRun, dataset });
+    }
+    progress(Progress::Storing { sets: sets.len() as u64 });
+    match database.store_dataset(&dataset, &sets, replaces.as_deref()).await? {
+        Stored::Done if replaces.is_some() => Ok(Imported { outcome: Outcome::Replaced, dataset }),
+        Stored::Done => Ok(Imported { outcome: Outcome::Imported, dataset }),
+        // Another import of the same file was quicker: then there is nothing left to do.
+        Stored::NameTaken(present) if present.fingerprint == dataset.fingerprint => {
+            Ok(Imported { outcome: Outcome::Unchanged, dataset: *present })
+        }
+        Stored::NameTaken(present) => Err(name_taken(&present, &dataset.sha256)),
+    }
+}
+
+enum Reading {
+    Unchanged(Dataset),
+    New(Dataset, Vec<NewCellSet>),
+}
+
+fn read(
+    request: &Request,
+    present: Option<Dataset>,
+    resolve: &harmonize::Resolve<'_>,
+    knowledge: Vec<String>,
+    progress: &dyn Fn(Progress),
+) -> Result<Reading, Error> {
+    let shown = request.file.display().to_string();
+    let unreadable = |source| Error::Read { file: shown.clone(), source };
+    let path = std::path::absolute(&request.file).map_err(unreadable)?;
+    let file = File::open(&path)?;
+    let (bytes, modified) = state_of(&path).map_err(unreadable)?;
+    let sha256 = sha256_of(&path, |done| progress(Progress::Hashing { done, total: bytes })).map_err(unreadable)?;
+    let input = Input { shown: &shown, file: &file };
+
+    let (profile, mapping) = input.mapping(request)?;
+    let counts_in = match (&request.counts_in, &mapping.counts_in) {
+        (Some(matrix), _) => Some(matrix.clone()),
+        (None, Some(text)) => {
+            Some(text.parse().map_err(|error: anndata::ParseMatrixError| mapping::Error::Syntax(error.to_string()))?)
+        }
+        (None, None) => None,
+    };
+    let fingerprint = fingerprint(&sha256, request, profile, counts_in.as_ref());
+    // The same import is repeated only when its labels may be read differently now, or the file moved.
+    if let Some(present) = present.filter(|_| !request.dry_run) {
+        let same = present.fingerprint == fingerprint;
+        if same && present.location == Location::Path(path.clone()) && present.summary.knowledge == knowledge {
+            return Ok(Reading::Unchanged(present));
+        }
+        if !same && !request.replace {
+            return Err(name_taken(&present, &sha256));
+        }
+    }
+
+    input.check_cells()?;
+    let harmonised = input.harmonise(&request.dataset, &mapping, resolve)?;
+    let counts = input.counts(counts_in.as_ref(), progress)?;
+    let genes = file.genes_of(&counts.matrix);
+    if let Some(column) = mapping.gene_symbols.as_ref().filter(|column| !genes.has(column)) {
+        return Err(input.no_column("var", genes, column, "gene symbols"));
+    }
+    if state_of(&path).map_err(unreadable)? != (bytes, modified.clone()) {
+        return Err(Error::Changed(shown));
+    }
+
+    let simulated = input.says_simulated()?;
+    let Harmonised { sets, mut summary } = harmonised;
+    summary.total_counts = counts.totals.iter().sum();
+    if !knowledge.iter().any(|version| version.starts_with("CL ")) {
+        summary.notes.push(NO_ONTOLOGY.to_owned());
+    }
+    summary.knowledge = knowledge;
+    summary.notes.extend(input.notes(&mapping, &counts, genes)?);
+    let mean = |rows: &roaring::RoaringBitmap, of: &dyn Fn(usize) -> f64| {
+        rows.iter().map(|row| of(row as usize)).sum::<f64>() / rows.len() as f64
+    };
+    let sets = sets
+        .into_iter()
+        .map(|(key, rows)| NewCellSet {
+            mean_genes: mean(&rows, &|row| f64::from(counts.genes[row])),
+            mean_counts: mean(&rows, &|row| counts.totals[row]),
+            key,
+            rows,
+        })
+        .collect();
+    let dataset = Dataset {
+        name: request.dataset.clone(),
+        location: Location::Path(path),
+        bytes,
+        modified,
+        sha256,
+        fingerprint,
+        profile: profile.to_string(),
+        counts_in: counts.matrix.to_string(),
+        genes_in: mapping.gene_symbols,
+        n_cells: file.n_cells() as u64,
+        n_genes: genes.n_rows() as u64,
+        simulated,
+        summary,
+        imported_at: database::now(),
+    };
+    Ok(Reading::New(dataset, sets))
+}
+
+fn check_name(name: &str) -> Result<(), Error> {
+    let fits = name.len() <= 64
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
+    if fits { Ok(()) } else { Err(Error::Name(name.to_owned())) }
+}
+
+/// SHA-256 of everything that decides the import besides what labels stand for.
+fn fingerprint(sha256: &str, request: &Request, profile: Profile, counts_in: Option<&Matrix>) -> String {
+    let mut hash = Sha256::new();
+    let counts_in = counts_in.map(Matrix::to_string).unwrap_or_default();
+    for part in [sha256, request.mapping.as_deref().unwrap_or_default(), profile.as_str(), &counts_in] {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    hex::encode(hash.finalize())
+}
+
+fn name_taken(present: &Dataset, sha256: &str) -> Error {
+    Error::NameTaken {
+        name: present.name.clone(),
+        imported_at: present.imported_at.clone(),
+        location: present.location.to_string(),
+        same_file: present.sha256 == sha256,
+    }
+}
