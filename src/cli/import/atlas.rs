@@ -1,0 +1,242 @@
+//! `haystack import atlas`: an `.h5ad` file of counts.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::anndata::Matrix;
+use crate::atlas::import::{self, Imported, Outcome, Progress, Request};
+use crate::atlas::profile::Profile;
+use crate::atlas::resolve;
+use crate::cli::{Error, Result, open};
+use crate::config::Config;
+use crate::domain::Dataset;
+use crate::domain::datasets::{Field, LabelTaken};
+use crate::knowledge::Knowledge;
+
+/// Arguments of `haystack import atlas`.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = MAPPING_HELP)]
+pub struct Args {
+    /// AnnData file (.h5ad) with raw counts; it stays where it is and must not change afterwards
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+
+    /// Name to hold the data set under
+    #[arg(long, value_name = "NAME")]
+    dataset: String,
+
+    /// Column conventions: generic, scperturb or cellxgene; told by the columns if left out
+    #[arg(long, value_name = "PROFILE")]
+    profile: Option<Profile>,
+
+    /// Mapping file (TOML) that says which column is what; --help shows an example
+    #[arg(long, value_name = "FILE")]
+    map: Option<PathBuf>,
+
+    /// Where the raw counts are: X, raw/X or layers/NAME; found if left out
+    #[arg(long, value_name = "PLACE")]
+    counts_in: Option<Matrix>,
+
+    /// Put it in the place of a data set of the same name
+    #[arg(long)]
+    replace: bool,
+
+    /// Read and prove everything, show what each label stands for, store nothing
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Print what was imported as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+const MAPPING_HELP: &str = r#"A mapping file names what the profile does not find or should not guess. For the data of Kang et al. 2018:
+
+  [cell_type]
+  column = "cluster_id"
+  [cell_type.values]
+  "CD14+ Monocytes" = "CL:0001054"
+
+  [perturbation]
+  column = "group_id"
+  control = ["ctrl"]
+  [perturbation.values]
+  stim = { name = "interferon beta", id = "uniprot:P01574" }
+
+  [tissue]
+  value = "blood"
+
+Sections: cell_type, perturbation, dose, time, donor, tissue, disease, batch, sample_condition, organism.
+Each has a column, a value for all cells, or ignore = true. gene_symbols names the column of var with symbols.
+Without control = [...], these are controls (case and punctuation aside): PBS, DMSO, DMSO_TF, dimethyl sulfoxide, vehicle,
+control, ctrl, untreated, unstim, unstimulated, mock, non-targeting, NTC, NT, negative control, safe-targeting,
+scramble, AAVS1, WT, saline."#;
+
+/// Runs the mode.
+pub async fn run(args: Args, config: Config) -> Result {
+    let mapping = match &args.map {
+        Some(path) => Some(
+            tokio::fs::read_to_string(path)
+                .await
+                .map_err(|error| Error::failed(format!("cannot read the mapping {}: {error}", path.display())))?,
+        ),
+        None => None,
+    };
+    let database = open::database(&config).await?;
+    let knowledge = Arc::new(Knowledge::load(&database).await?);
+    let request = Request {
+        file: args.file,
+        dataset: args.dataset,
+        profile: args.profile,
+        mapping,
+        counts_in: args.counts_in,
+        replace: args.replace,
+        dry_run: args.dry_run,
+    };
+    let imported = with_progress(&database, knowledge, request).await?;
+    database.close().await;
+    eprint!("{}", table(&imported));
+    if args.json {
+        println!("{}", serde_json::to_string(&imported).map_err(Error::bug)?);
+    }
+    Ok(())
+}
+
+/// Imports a file with a bar on standard error.
+pub(super) async fn with_progress(
+    database: &crate::database::Database,
+    knowledge: Arc<Knowledge>,
+    request: Request,
+) -> Result<Imported> {
+    let bar = ProgressBar::no_length();
+    let style = ProgressStyle::with_template("{msg:32} [{wide_bar}] {percent:>3} %");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let shown = bar.clone();
+    let progress = move |progress| {
+        let (message, done, total) = match progress {
+            Progress::Hashing { done, total } => ("Reading the file", done, total),
+            Progress::Counting { done, total } => ("Proving the counts", done, total),
+            Progress::Storing { sets } => ("Storing cell sets", 0, sets),
+        };
+        shown.set_message(message);
+        shown.set_length(total);
+        shown.set_position(done);
+    };
+    let versions = resolve::versions(&knowledge);
+    let imported = import::import(database, resolve::with(knowledge), versions, request, progress).await;
+    bar.finish_and_clear();
+    Ok(imported?)
+}
+
+/// Labels shown at most where they are only counted; a dry run and `--json` show all.
+const SHOWN: usize = 20;
+
+/// What came of an import, for people.
+pub(super) fn table(imported: &Imported) -> String {
+    let dataset = &imported.dataset;
+    let name = &dataset.name;
+    let mut text = match imported.outcome {
+        Outcome::Imported => format!("Imported data set {name} from {}\n", dataset.location),
+        Outcome::Replaced => format!("Replaced data set {name} by {}\n", dataset.location),
+        Outcome::DryRun => format!("Data set {name} would be imported from {}; nothing was stored\n", dataset.location),
+        Outcome::Unchanged => {
+            return format!("Data set {name} is already imported from the same file; nothing to do\n");
+        }
+    };
+    if dataset.simulated {
+        text += "  These cells are SIMULATED, not measured\n";
+    }
+    let counts = [(dataset.n_cells, "cells"), (dataset.n_genes, "genes"), (dataset.summary.n_sets, "cell sets")];
+    let width = counts.iter().map(|(n, _)| n.to_string().len()).max().unwrap_or(0);
+    for (n, what) in counts {
+        text += &format!("  {n:>width$} {what}\n");
+    }
+    let genes = dataset.genes_in.as_ref().map_or("the index of var".to_owned(), |column| format!("var['{column}']"));
+    text += &format!("  Counts in {}, gene symbols in {genes}, profile {}\n", dataset.counts_in, dataset.profile);
+    text += &fields(dataset);
+    text += &controls(dataset);
+    text += &labels(dataset, imported.outcome == Outcome::DryRun);
+    for note in &dataset.summary.notes {
+        text += &format!("  Note: {note}\n");
+    }
+    text
+}
+
+fn fields(dataset: &Dataset) -> String {
+    let mut text = String::new();
+    for taken in &dataset.summary.fields {
+        let labels: Vec<&LabelTaken> =
+            dataset.summary.labels.iter().filter(|label| label.field == taken.field).collect();
+        let resolved = labels.iter().filter(|label| label.term.is_some()).count();
+        let of = match labels.len() {
+            0 => String::new(),
+            1 => format!(": 1 label, {resolved} resolved"),
+            n => format!(": {n} labels, {resolved} resolved"),
+        };
+        text += &format!("  {:<16} {}{of}\n", taken.field.as_str(), taken.from);
+    }
+    text
+}
+
+fn controls(dataset: &Dataset) -> String {
+    let shown = dataset.summary.controls.iter().take(SHOWN).map(|control| {
+        let label = control.original.as_deref().unwrap_or("without a label");
+        format!("{label} ({} cells)", control.n_cells)
+    });
+    match dataset.summary.controls.len() {
+        0 => "  Controls: none\n".to_owned(),
+        _ => format!("  Controls: {}\n", shown.collect::<Vec<_>>().join(", ")),
+    }
+}
+
+fn labels(dataset: &Dataset, all: bool) -> String {
+    let line = |label: &LabelTaken| {
+        let term = label.term.as_ref().map_or("unresolved".to_owned(), |term| format!("{} {}", term.id, term.name));
+        format!("    {} '{}' ({} cells): {term} ({})\n", label.field, label.original, label.n_cells, label.how)
+    };
+    if all {
+        let lines: String = dataset.summary.labels.iter().map(line).collect();
+        return format!("  Labels:\n{lines}");
+    }
+    let unresolved: Vec<&LabelTaken> = dataset.summary.unresolved().collect();
+    if unresolved.is_empty() {
+        return String::new();
+    }
+    let more = unresolved.len().saturating_sub(SHOWN);
+    let lines: String = unresolved.iter().take(SHOWN).map(|label| line(label)).collect();
+    let more = if more > 0 { format!("    and {more} more (--json lists all)\n") } else { String::new() };
+    let advice = match unresolved.iter().map(|label| label.field).min() {
+        Some(Field::CellType | Field::Perturbation) => "; a mapping file can say what they stand for",
+        _ => "",
+    };
+    format!("  {} labels are kept as they are, without a term{advice}:\n{lines}{more}", unresolved.len())
+}
+
+impl From<import::Error> for Error {
+    fn from(error: import::Error) -> Self {
+        match error {
+            import::Error::Database(error) => error.into(),
+            error @ (import::Error::Name(_) | import::Error::Mapping(_)) => Self::usage(error),
+            error @ import::Error::Interrupted => Self::bug(error),
+            error => Self::failed(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::atlas::mapping::Mapping;
+
+    #[test]
+    fn the_example_in_the_help_is_a_mapping() {
+        let example = MAPPING_HELP.split("\n\n").filter(|part| part.starts_with("  [")).collect::<Vec<_>>().join("\n");
+        let mapping = Mapping::parse(&example).unwrap();
+        assert_eq!(mapping.fields.len(), 3);
+        for section in Field::ALL {
+            assert!(MAPPING_HELP.contains(section.as_str()), "{section} is not in the help");
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! Runs an inference request: inputs to this machine, the model once, every arm, the summary last.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use super::input::Cells;
+use super::model::{self, Loaded};
+use super::output::{self, Origin};
+use super::progress::Bar;
+use super::{DeviceArg, Options};
+use crate::anndata::{self, Table};
+use crate::cli::{Error, Result};
+use crate::domain::Csr;
+use crate::domain::inference::{Arm, ArmSummary, InferRequest, InferSummary, Location, Method};
+use crate::objects::Objects;
+use crate::stack::generate::{GenerateError, generate};
+use crate::stack::mean_shift;
+use crate::stack::schedule::ScheduleError;
+
+/// Runs a request to its end. Every output appears only when it is complete, and the summary after
+/// all of them. Dropped before the end, it stops at the next window.
+pub async fn run(request: &InferRequest, options: Options, objects: &Objects) -> Result<InferSummary> {
+    let start = Instant::now();
+    let scratch = tempfile::tempdir().map_err(|error| Error::failed(format!("no temporary folder: {error}")))?;
+    let bar = Bar::new(request.arms.len());
+    let stop = Stop::default();
+    let inputs = fetch(request, objects, scratch.path(), &bar).await?;
+    let mut job = {
+        let (request, bar) = (request.clone(), bar.clone());
+        blocking(move || Job::prepare(request, options, inputs, bar)).await?
+    };
+    let mut arms = Vec::new();
+    for (number, arm) in request.arms.iter().enumerate() {
+        let file = scratch.path().join(format!("arm{number}.h5ad"));
+        let (flag, written) = (stop.flag(), file.clone());
+        let summary;
+        (job, summary) = blocking(move || {
+            let summary = job.predict(number, &written, &flag)?;
+            Ok((job, summary))
+        })
+        .await?;
+        bar.say(format!("{}: storing", arm.name));
+        objects.store(&file, &arm.output).await?;
+        tracing::info!(arm = arm.name, output = %arm.output, seconds = summary.seconds, "predicted {}", arm.name);
+        arms.push(summary);
+    }
+    let summary = job.summary(arms, start.elapsed().as_secs_f64());
+    if let Some(location) = &request.summary {
+        let file = scratch.path().join("summary.json");
+        let json = serde_json::to_vec_pretty(&summary).map_err(Error::bug)?;
+        std::fs::write(&file, json).map_err(|error| Error::failed(format!("{}: {error}", file.display())))?;
+        objects.store(&file, location).await?;
+    }
+    bar.finish();
+    summary.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    Ok(summary)
+}
+
+/// Tells the computation to stop when the job is dropped.
+#[derive(Default)]
+struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    fn flag(&self) -> Arc<AtomicBool> {
+        self.0.clone()
+    }
+}
+
+impl Drop for Stop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Where each input is on this machine.
+type Inputs = BTreeMap<String, PathBuf>;
+
+/// Brings every input here, each once.
+async fn fetch(request: &InferRequest, objects: &Objects, scratch: &Path, bar: &Bar) -> Result<Inputs> {
+    let cells = request.arms.iter().flat_map(|arm| [Some(&arm.prompt), arm.control.as_ref()]);
+    let model = [request.model.as_ref(), request.genes.as_ref(), Some(&request.query)];
+    let mut inputs = Inputs::new();
+    for location in model.into_iter().chain(cells).flatten() {
+        if let Entry::Vacant(place) = inputs.entry(location.to_string()) {
+            bar.say(format!("fetching {location}"));
+            place.insert(objects.fetch(location, scratch).await?);
+        }
+    }
+    Ok(inputs)
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(failure) if failure.is_panic() => std::panic::resume_unwind(failure.into_panic()),
+        Err(failure) => Err(Error::bug(failure)),
+    }
+}
+
+/// A job whose model and query are in memory.
+struct Job {
+    request: InferRequest,
+    options: Options,
+    inputs: Inputs,
+    bar: Bar,
+    device: &'static str,
+    model: Option<Loaded>,
+    query: Cells,
+    /// The query over the model's genes.
+    aligned: Option<Csr>,
+    obs: Table,
+    warnings: Vec<String>,
+}
+
+impl Job {
+    fn prepare(request: InferRequest, options: Options, inputs: Inputs, bar: Bar) -> Result<Self> {
+        let uses_model = request.arms.iter().any(|arm| arm.method == Method::Stack);
+        let (device, device_name) = model::device(if uses_model { options.device } else { DeviceArg::Cpu })?;
+        let mut warnings = Vec::new();
+        let mut query = read(&inputs, &request.query, "query", &options)?;
+        let (mut model, mut aligned) = (None, None);
+        if let Some(location) = request.model.as_ref().filter(|_| uses_model) {
+            bar.say("loading the model");
+            query.check_human()?;
+            let genes = request.genes.as_ref().map(|genes| path(&inputs, genes)).transpose()?;
+            let loaded = model::load(path(&inputs, location)?, genes, &device)?;
+            aligned = Some(query.align(&loaded.genes)?.counts);
+            warnings.extend(about(&loaded));
+            model = Some(loaded);
+        }
+        let obs = output::query_table(query.obs(), &mut warnings)?;
+        Ok(Self { request, options, inputs, bar, device: device_name, model, query, aligned, obs, warnings })
+    }
+
+    /// Predicts one arm and writes it to a file of this machine.
+    fn predict(&mut self, number: usize, file: &Path, stop: &AtomicBool) -> Result<ArmSummary> {
+        let start = Instant::now();
+        let arm = self.request.arms[number].clone();
+        let what = if self.request.arms.len() == 1 { "prompt".to_owned() } else { format!("prompt of {}", arm.name) };
+        let mut prompt = read(&self.inputs, &arm.prompt, &what, &self.options)?;
+        let predicted = match arm.method {
+            Method::Stack => self.stack(number, &arm, &mut prompt, stop)?,
+            Method::MeanShift => self.mean_shift(&arm, &prompt)?,
+        };
+        self.warnings.append(&mut prompt.warnings);
+        let origin = Origin {
+            arm: &arm,
+            sampling: &self.request.sampling,
+            counts: self.options.counts,
+            model: self.model.as_ref().filter(|_| arm.method == Method::Stack),
+        };
+        let logits = predicted.logits.as_deref();
+        let data = output::anndata(&self.obs, self.genes(arm.method), predicted.counts, logits, &origin);
+        anndata::write(file, &data).map_err(Error::failed)?;
+        Ok(ArmSummary {
+            name: arm.name.clone(),
+            method: arm.method,
+            output: arm.output.clone(),
+            n_prompt_cells: prompt.expression.counts.n_rows(),
+            n_genes_matched: predicted.n_matched,
+            seconds: start.elapsed().as_secs_f64(),
+        })
+    }
+
+    fn stack(&mut self, number: usize, arm: &Arm, prompt: &mut Cells, stop: &AtomicBool) -> Result<Predicted> {
+        let (Some(loaded), Some(query)) = (&self.model, &self.aligned) else {
+            return Err(Error::bug("an arm uses STACK and no model was loaded"));
+        };
+        prompt.check_human()?;
+        let base = prompt.align(&loaded.genes)?;
+        let n_cells = loaded.model.config().n_cells;
+        if base.counts.n_rows() < n_cells / 4 {
+            self.warnings.push(format!(
+                "arm {}: the prompt has {} cells for windows of {n_cells}, so its cells repeat",
+                arm.name,
+                base.counts.n_rows()
+            ));
+        }
+        let (sampling, counts, bar) = (&self.request.sampling, self.options.counts, &self.bar);
+        let generated = generate(&loaded.model, &loaded.genes, &base.counts, query, sampling, counts, |at| {
+            bar.advance(number, &arm.name, at);
+            if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        let generated = generated.map_err(|error| match error {
+            GenerateError::Schedule(ScheduleError::Ratios { .. } | ScheduleError::NoSteps) => Error::usage(error),
+            GenerateError::NotAligned => Error::usage(error),
+            error => Error::failed(error),
+        })?;
+        Ok(Predicted { counts: generated.counts, logits: generated.logits, n_matched: base.n_matched })
+    }
+
+    fn mean_shift(&mut self, arm: &Arm, prompt: &Cells) -> Result<Predicted> {
+        let Some(location) = &arm.control else {
+            return Err(Error::bug("an arm uses mean-shift and has no control"));
+        };
+        self.bar.say(format!("{}: mean shift", arm.name));
+        let mut control = read(&self.inputs, location, &format!("control of {}", arm.name), &self.options)?;
+        self.warnings.append(&mut control.warnings);
+        let (query, seed) = (&self.query.expression, self.request.sampling.seed);
+        let shifted = mean_shift::predict(query, &prompt.expression, &control.expression, self.options.counts, seed);
+        let shifted = shifted.map_err(Error::failed)?;
+        Ok(Predicted { counts: shifted.counts, logits: None, n_matched: shifted.n_matched })
+    }
+
+    /// Names of the columns of a prediction: the model's genes, or the query's.
+    fn genes(&self, method: Method) -> &[String] {
+        match (&self.model, method) {
+            (Some(loaded), Method::Stack) => loaded.genes.names(),
+            _ => &self.query.expression.genes,
+        }
+    }
+
+    fn summary(mut self, arms: Vec<ArmSummary>, seconds: f64) -> InferSummary {
+        self.warnings.append(&mut self.query.warnings);
+        let mut warnings: Vec<String> = Vec::new();
+        for warning in self.warnings {
+            if !warnings.contains(&warning) {
+                warnings.push(warning);
+            }
+        }
+        InferSummary {
+            arms,
+            n_query_cells: self.query.expression.counts.n_rows(),
+            n_genes: self.model.as_ref().map_or(self.query.expression.genes.len(), |loaded| loaded.genes.len()),
+            model: self.model.as_ref().map(|loaded| loaded.name.clone()),
+            model_sha256: self.model.as_ref().map(|loaded| loaded.sha256.clone()),
+            model_licence: self.model.and_then(|loaded| loaded.licence),
+            device: self.device.to_owned(),
+            sampling: self.request.sampling,
+            seconds,
+            warnings,
+        }
+    }
+}
+
+/// What an arm came to.
+struct Predicted {
+    counts: Csr,
+    logits: Option<Vec<f32>>,
+    n_matched: usize,
+}
+
+/// What the user should know of a model.
+fn about(loaded: &Loaded) -> Vec<String> {
+    let mut warnings = Vec::new();
+    match &loaded.licence {
+        Some(licence) => tracing::info!("weights of {}: {licence}", loaded.name),
+        None => warnings.push(format!(
+            "the licence of the weights of {} is not recorded; Arc's published STACK weights are for non-commercial use",
+            loaded.name
+        )),
+    }
+    let unfed = loaded.genes.is_upper().into_iter().filter(|upper| !upper).count();
+    if unfed > 0 {
+        warnings.push(format!(
+            "{unfed} genes of the model's list are not upper case; as in the reference they are predicted but never fed to it"
+        ));
+    }
+    warnings
+}
+
+fn read(inputs: &Inputs, location: &Location, what: &str, options: &Options) -> Result<Cells> {
+    Cells::read(path(inputs, location)?, what, &location.to_string(), options.gene_column.as_deref())
+}
+
+fn path<'a>(inputs: &'a Inputs, location: &Location) -> Result<&'a Path> {
+    let found = inputs.get(&location.to_string());
+    found.map(PathBuf::as_path).ok_or_else(|| Error::bug(format!("{location} was not fetched")))
+}

@@ -1,0 +1,313 @@
+//! `haystack infer`: predict cells with STACK or the mean-shift baseline. No database.
+//!
+//! Flags and `--request` both become an [`InferRequest`]; [`job`] runs it.
+
+mod input;
+mod job;
+mod model;
+mod output;
+mod progress;
+
+use clap::ValueEnum;
+
+use crate::cli::{Error, Result, open};
+use crate::config::Config;
+use crate::domain::inference::{Arm, InferRequest, Location, Method, Mode, Sampling};
+use crate::objects::{ObjectKey, Objects};
+use crate::stack::generate::Counts;
+
+/// Arguments of `haystack infer`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Run a stored request instead of the flags below: its key in the object store, address or path
+    #[arg(long, value_name = "KEY", conflicts_with_all = ["prompt", "query", "output", "control", "model", "genes", "method",
+          "mode", "diffusion_steps", "seed", "prompt_ratio", "context_ratio", "context_ratio_min", "batch_size"])]
+    request: Option<String>,
+
+    /// Cells that show the state to predict (.h5ad with counts; path or address)
+    #[arg(long, alias = "prompt-gcs", value_name = "FILE", required_unless_present = "request")]
+    prompt: Option<String>,
+
+    /// Cells to predict (.h5ad with counts)
+    #[arg(long, alias = "query-gcs", value_name = "FILE", required_unless_present = "request")]
+    query: Option<String>,
+
+    /// Where the predicted cells go (.h5ad)
+    #[arg(long, alias = "output-gcs", value_name = "FILE", required_unless_present = "request")]
+    output: Option<String>,
+
+    /// Name of an imported model, or a checkpoint (.ckpt, .safetensors or a folder; path or address)
+    #[arg(long, visible_alias = "checkpoint", alias = "model-gcs", value_name = "MODEL")]
+    model: Option<String>,
+
+    /// Gene list of a model that was not imported (.json, .pkl or one gene per line)
+    #[arg(long, alias = "genelist", alias = "genelist-gcs", value_name = "FILE")]
+    genes: Option<String>,
+
+    /// Paired control cells of the prompt; needed by mean-shift
+    #[arg(long, value_name = "FILE")]
+    control: Option<String>,
+
+    /// How to predict
+    #[arg(long, value_enum, default_value = "stack")]
+    method: MethodArg,
+
+    /// Masked diffusion, or resampling every cell in every step
+    #[arg(long, value_enum, default_value = "mdm", help_heading = "Sampling")]
+    mode: ModeArg,
+
+    /// Number of diffusion steps
+    #[arg(long, alias = "num-steps", value_name = "N", default_value_t = Sampling::default().diffusion_steps,
+          value_parser = clap::value_parser!(u32).range(1..=1000), help_heading = "Sampling")]
+    diffusion_steps: u32,
+
+    /// Seed of the window contents and the draws
+    #[arg(long, alias = "random-seed", value_name = "N", default_value_t = 0, help_heading = "Sampling")]
+    seed: u64,
+
+    /// Share of a window that is prompt
+    #[arg(long, value_name = "X", default_value_t = Sampling::default().prompt_ratio, help_heading = "Sampling")]
+    prompt_ratio: f64,
+
+    /// Share of a window that is further context, in the last step
+    #[arg(long, value_name = "X", default_value_t = Sampling::default().context_ratio, help_heading = "Sampling")]
+    context_ratio: f64,
+
+    /// The same, in the first step
+    #[arg(long, value_name = "X", default_value_t = Sampling::default().context_ratio_min, help_heading = "Sampling")]
+    context_ratio_min: f64,
+
+    /// Draw counts, or put the expected value in every cell
+    #[arg(long, value_enum, default_value = "sampled", help_heading = "Sampling")]
+    counts: CountsArg,
+
+    /// At most this many windows at once; a limit on memory, without effect on the numbers
+    #[arg(long, value_name = "N", default_value_t = Sampling::default().batch_size,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    batch_size: u32,
+
+    /// Where to compute; auto takes a GPU if there is one
+    #[arg(long, value_enum, default_value = "auto")]
+    device: DeviceArg,
+
+    /// Column of the gene table that holds the symbols, where the index does not
+    #[arg(long, alias = "gene-name-col", value_name = "NAME")]
+    gene_column: Option<String>,
+}
+
+/// How to predict.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum MethodArg {
+    /// The STACK model, in context
+    Stack,
+    /// Query counts moved by the mean log-difference between prompt and control
+    MeanShift,
+}
+
+/// How STACK generates.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ModeArg {
+    /// Masked diffusion; needs an aligned model
+    Mdm,
+    /// Resample every cell in every step
+    Vanilla,
+}
+
+/// What a predicted cell holds.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum CountsArg {
+    /// Whole numbers drawn from the predicted distributions
+    Sampled,
+    /// Their expectations
+    Mean,
+}
+
+/// Where to compute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum DeviceArg {
+    /// A GPU if there is one, else the CPU
+    Auto,
+    /// The CPU
+    Cpu,
+    /// The first GPU
+    Cuda,
+}
+
+/// What a process decides for itself, whatever the request says.
+struct Options {
+    counts: Counts,
+    device: DeviceArg,
+    gene_column: Option<String>,
+}
+
+/// Runs the mode.
+pub async fn run(args: Args, config: Config) -> Result {
+    let objects = open::objects(&config)?;
+    let options = Options {
+        counts: match args.counts {
+            CountsArg::Sampled => Counts::Sampled,
+            CountsArg::Mean => Counts::Mean,
+        },
+        device: args.device,
+        gene_column: args.gene_column.clone(),
+    };
+    let request = match &args.request {
+        Some(key) => stored_request(key, &objects).await?,
+        None => args.into_request()?,
+    };
+    check(&request)?;
+    let summary = tokio::select! {
+        summary = job::run(&request, options, &objects) => summary?,
+        signal = stop_signal() => {
+            return Err(Error::try_again(format!("stopped by {signal} before the prediction was finished")));
+        }
+    };
+    println!("{}", serde_json::to_string(&summary).map_err(Error::bug)?);
+    Ok(())
+}
+
+impl Args {
+    fn into_request(self) -> Result<InferRequest> {
+        // clap has checked that the three are there.
+        let needed = |flag: Option<String>, name: &str| {
+            flag.ok_or_else(|| Error::usage(format!("--{name} is needed unless --request is given")))
+        };
+        let location = |text: String| Location::from_argument(&text);
+        let arm = Arm {
+            name: "prediction".to_owned(),
+            method: match self.method {
+                MethodArg::Stack => Method::Stack,
+                MethodArg::MeanShift => Method::MeanShift,
+            },
+            prompt: location(needed(self.prompt, "prompt")?),
+            control: self.control.map(location),
+            output: location(needed(self.output, "output")?),
+        };
+        Ok(InferRequest {
+            model: self.model.map(model::location),
+            genes: self.genes.map(location),
+            query: location(needed(self.query, "query")?),
+            arms: vec![arm],
+            sampling: Sampling {
+                mode: match self.mode {
+                    ModeArg::Mdm => Mode::Mdm,
+                    ModeArg::Vanilla => Mode::Vanilla,
+                },
+                diffusion_steps: self.diffusion_steps,
+                prompt_ratio: self.prompt_ratio,
+                context_ratio: self.context_ratio,
+                context_ratio_min: self.context_ratio_min,
+                batch_size: self.batch_size,
+                seed: self.seed,
+            },
+            summary: None,
+        })
+    }
+}
+
+/// Reads a request by its key, address or path.
+async fn stored_request(text: &str, objects: &Objects) -> Result<InferRequest> {
+    let location = match text.parse::<ObjectKey>() {
+        Ok(key) => Location::Key(key.to_string()),
+        Err(_) => Location::from_argument(text),
+    };
+    let scratch = tempfile::tempdir().map_err(|error| Error::failed(format!("no temporary folder: {error}")))?;
+    let file = objects.fetch(&location, scratch.path()).await?;
+    let json = std::fs::read(&file).map_err(|error| Error::failed(format!("{location}: {error}")))?;
+    serde_json::from_slice(&json)
+        .map_err(|error| Error::failed(format!("{location} is not an inference request: {error}")))
+}
+
+/// Refuses what cannot be run before anything is fetched.
+fn check(request: &InferRequest) -> Result {
+    if request.arms.is_empty() {
+        return Err(Error::failed("the request has no arms: there is nothing to predict"));
+    }
+    for (at, arm) in request.arms.iter().enumerate() {
+        if request.arms[..at].iter().any(|other| other.name == arm.name) {
+            return Err(Error::failed(format!("the request has two arms called {}", arm.name)));
+        }
+        match arm.method {
+            Method::Stack if request.model.is_none() => {
+                return Err(Error::usage(format!("arm {} uses STACK and needs a model", arm.name))
+                    .hint("give --model NAME of an imported model, or --checkpoint FILE with --genes FILE")
+                    .hint("or predict with the baseline: --method mean-shift --control FILE"));
+            }
+            Method::MeanShift if arm.control.is_none() => {
+                return Err(Error::usage(format!("arm {} uses mean-shift and needs control cells", arm.name))
+                    .hint("give --control FILE, the paired control cells of the prompt"));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Waits for the system or the user to ask for an end.
+async fn stop_signal() -> &'static str {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            return tokio::select! {
+                _ = terminate.recv() => "SIGTERM",
+                _ = tokio::signal::ctrl_c() => "Ctrl-C",
+            };
+        }
+    }
+    let _ = tokio::signal::ctrl_c().await;
+    "Ctrl-C"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Command {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn parse(line: &str) -> std::result::Result<Args, clap::Error> {
+        use clap::Parser;
+        Command::try_parse_from(std::iter::once("infer").chain(line.split(' '))).map(|command| command.args)
+    }
+
+    #[test]
+    fn older_spellings_mean_the_same() {
+        let line = "--prompt-gcs gs://b/p.h5ad --query-gcs gs://b/q.h5ad --output-gcs gs://b/o.h5ad \
+                    --model-gcs gs://b/m.ckpt --genelist-gcs gs://b/g.json --diffusion-steps 7 --batch-size 2";
+        let request = parse(line).unwrap().into_request().unwrap();
+        assert_eq!(request.model, Some(Location::Url("gs://b/m.ckpt".into())));
+        assert_eq!(request.genes, Some(Location::Url("gs://b/g.json".into())));
+        assert_eq!(request.arms[0].output, Location::Url("gs://b/o.h5ad".into()));
+        assert_eq!((request.sampling.diffusion_steps, request.sampling.batch_size), (7, 2));
+        assert_eq!(request.sampling.mode, Mode::Mdm);
+        assert!(check(&request).is_ok());
+    }
+
+    #[test]
+    fn a_request_stands_alone_and_flags_need_each_other() {
+        assert!(parse("--request batch-io/run_0123456789ab/iter_1/request.json --device cpu").is_ok());
+        assert!(parse("--request x --prompt p").is_err());
+        assert!(parse("--request x --seed 3").is_err(), "the request says the seed");
+        assert!(parse("--prompt p --query q").is_err());
+        assert!(parse("--prompt p --query q --output o --diffusion-steps 0").is_err());
+    }
+
+    #[test]
+    fn what_an_arm_lacks_is_said_before_anything_is_read() {
+        let request = |line: &str| parse(line).unwrap().into_request().unwrap();
+        let error = check(&request("--prompt p --query q --output o")).unwrap_err();
+        assert_eq!(error.kind().code(), 2);
+        assert!(error.report().contains("needs a model"), "{}", error.report());
+        let error = check(&request("--prompt p --query q --output o --method mean-shift")).unwrap_err();
+        assert!(error.report().contains("--control"), "{}", error.report());
+        let mut twice = request("--prompt p --query q --output o --model m.ckpt");
+        twice.arms.push(twice.arms[0].clone());
+        assert!(check(&twice).unwrap_err().report().contains("two arms called prediction"));
+        twice.arms.clear();
+        assert!(check(&twice).is_err());
+    }
+}

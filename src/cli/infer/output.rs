@@ -1,0 +1,89 @@
+//! The predicted cells as an AnnData object.
+
+use crate::anndata::{AnnData, Column, Frame, Numbers, Table, Value};
+use crate::cli::{Error, Result};
+use crate::domain::Csr;
+use crate::domain::inference::{Arm, Method, Mode, Sampling};
+use crate::stack::generate::Counts;
+
+use super::model::Loaded;
+
+/// Everything an output says about how it was made.
+pub struct Origin<'a> {
+    /// The arm.
+    pub arm: &'a Arm,
+    /// What decided the numbers.
+    pub sampling: &'a Sampling,
+    /// Draws or means.
+    pub counts: Counts,
+    /// The model, for an arm that used it.
+    pub model: Option<&'a Loaded>,
+}
+
+/// The query's table of cells, read once for all arms. A column that cannot be read is left out,
+/// with a warning.
+pub fn query_table(obs: &Frame, warnings: &mut Vec<String>) -> Result<Table> {
+    let mut table = Table {
+        index_name: obs.index_name().map(str::to_owned),
+        index: obs.index().map_err(Error::failed)?,
+        columns: Vec::new(),
+    };
+    for name in obs.columns() {
+        match obs.column(name) {
+            Ok(column) => table.columns.push((name.clone(), column)),
+            Err(error) => warnings.push(format!("obs/{name} is not in the output: {error}")),
+        }
+    }
+    Ok(table)
+}
+
+/// Query cells with predicted counts in `X`, genes as `var`, and the origin in `uns["haystack"]`.
+pub fn anndata(obs: &Table, genes: &[String], counts: Csr, logits: Option<&[f32]>, origin: &Origin) -> AnnData {
+    let mut obs = obs.clone();
+    if let Some(logits) = logits {
+        obs.columns.retain(|(name, _)| name != "gen_logit");
+        let logits = Column::Floats(logits.iter().map(|&logit| f64::from(logit)).collect());
+        obs.columns.push(("gen_logit".to_owned(), logits));
+    }
+    let var = Table { index_name: None, index: genes.to_vec(), columns: Vec::new() };
+    let uns = vec![("haystack".to_owned(), Value::Dict(describe(origin)))];
+    AnnData { obs, var, x: Some(Numbers::Sparse(counts)), layers: Vec::new(), obsm: Vec::new(), uns }
+}
+
+fn describe(origin: &Origin) -> Vec<(String, Value)> {
+    let text = |text: &str| Value::String(text.to_owned());
+    let sampling = origin.sampling;
+    let mut about = vec![
+        ("arm", text(&origin.arm.name)),
+        ("method", text(origin.arm.method.as_str())),
+        ("prompt", text(&origin.arm.prompt.to_string())),
+        ("counts", text(if origin.counts == Counts::Mean { "mean" } else { "sampled" })),
+        // Text, because a seed may be larger than a signed 64-bit integer.
+        ("seed", text(&sampling.seed.to_string())),
+        ("version", text(env!("CARGO_PKG_VERSION"))),
+    ];
+    if let Some(control) = &origin.arm.control {
+        about.push(("control", text(&control.to_string())));
+    }
+    if origin.arm.method == Method::Stack {
+        let mode = match sampling.mode {
+            Mode::Mdm => "mdm",
+            Mode::Vanilla => "vanilla",
+        };
+        about.extend([
+            ("mode", text(mode)),
+            ("diffusion_steps", Value::Int(sampling.diffusion_steps.into())),
+            ("prompt_ratio", Value::Float(sampling.prompt_ratio)),
+            ("context_ratio", Value::Float(sampling.context_ratio)),
+            ("context_ratio_min", Value::Float(sampling.context_ratio_min)),
+        ]);
+    }
+    if let Some(model) = origin.model {
+        about.extend([
+            ("model", text(&model.name)),
+            ("model_sha256", text(&model.sha256)),
+            ("model_licence", text(model.licence.as_deref().unwrap_or("not recorded"))),
+        ]);
+    }
+    about.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}

@@ -1,0 +1,43 @@
+//! Progress of a job on a terminal; nothing elsewhere.
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::stack::generate::Progress;
+
+/// Parts of one arm on the bar.
+const PARTS: u64 = 1000;
+
+/// A bar over all arms of a job.
+#[derive(Clone)]
+pub struct Bar {
+    bar: ProgressBar,
+}
+
+impl Bar {
+    /// A bar for this many arms. It draws on standard error, and only if that is a terminal.
+    pub fn new(n_arms: usize) -> Self {
+        let bar = ProgressBar::new(n_arms as u64 * PARTS);
+        let style = ProgressStyle::with_template("{msg:32} [{wide_bar}] {percent:>3} % {eta:>5}");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        Self { bar }
+    }
+
+    /// Says what is going on.
+    pub fn say(&self, what: impl Into<String>) {
+        self.bar.set_message(what.into());
+        self.bar.tick();
+    }
+
+    /// Shows how far the generation of an arm is.
+    pub fn advance(&self, arm: usize, name: &str, at: Progress) {
+        let steps = f64::from(at.step - 1) + at.window as f64 / at.n_windows as f64;
+        let share = steps / f64::from(at.n_steps);
+        self.bar.set_position((PARTS as f64 * (arm as f64 + share)) as u64);
+        self.bar.set_message(format!("{name}: step {} of {}", at.step, at.n_steps));
+    }
+
+    /// Takes the bar off the terminal.
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}
