@@ -1,0 +1,41 @@
+//! The raw seconds of a run, kept with date and processor.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use serde_json::json;
+
+use crate::figure::Figure;
+
+/// Writes `tests/bench/results/DATE-PROCESSOR.json`; a later run of the day takes its place.
+pub fn keep(figures: &[Figure], threads: usize) -> Result<PathBuf> {
+    let date = chrono::Local::now().format("%Y-%m-%d").to_string();
+    let processor = processor();
+    let results = json!({
+        "date": date,
+        "processor": processor,
+        "cores": std::thread::available_parallelism()?,
+        "threads": threads,
+        "haystack": env!("CARGO_PKG_VERSION"),
+        "figures": figures,
+    });
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bench/results");
+    fs::create_dir_all(&folder)?;
+    let file = folder.join(format!("{date}-{}.json", in_a_name(&processor)));
+    fs::write(&file, serde_json::to_string_pretty(&results)? + "\n")?;
+    Ok(file)
+}
+
+/// Its name as the kernel tells it.
+fn processor() -> String {
+    let described = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let named = described.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
+    named.map_or_else(|| std::env::consts::ARCH.to_owned(), |(_, name)| name.trim().to_owned())
+}
+
+/// Lower case, one dash for whatever is neither letter nor digit.
+fn in_a_name(text: &str) -> String {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    words.map(str::to_lowercase).collect::<Vec<_>>().join("-")
+}

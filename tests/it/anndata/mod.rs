@@ -1,0 +1,7 @@
+//! `.h5ad` files: ours against Python's anndata, damaged files, and files of other kinds.
+
+mod damage;
+mod fixtures;
+mod peer;
+mod roundtrip;
+mod write;

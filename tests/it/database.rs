@@ -1,0 +1,92 @@
+//! The schema, on SQLite and on PostgreSQL.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use haystack::database::Database;
+use sqlx::Row;
+
+use crate::support::{databases, empty_databases, small_disk};
+
+#[test]
+fn both_databases_have_the_same_steps() {
+    let steps = |dialect: &str| -> BTreeSet<String> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(dialect);
+        let entries = std::fs::read_dir(folder).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    };
+    assert_eq!(steps("sqlite"), steps("postgres"));
+    assert!(!steps("sqlite").is_empty());
+}
+
+#[tokio::test]
+async fn both_databases_have_the_same_tables_and_columns() {
+    let databases = databases().await;
+    let mut seen = Vec::new();
+    for database in &databases {
+        let sql = match database.kind {
+            "SQLite" => {
+                "SELECT m.name, c.name FROM sqlite_master m, pragma_table_info(m.name) c
+                 WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%'"
+            }
+            _ => {
+                "SELECT table_name::text, column_name::text FROM information_schema.columns
+                 WHERE table_schema = 'public'"
+            }
+        };
+        sqlx::any::install_default_drivers();
+        let pool = sqlx::AnyPool::connect(&database.url).await.unwrap();
+        let rows = sqlx::query(sql).fetch_all(&pool).await.unwrap();
+        let columns: BTreeSet<(String, String)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+        assert!(columns.contains(&("runs".to_owned(), "lifecycle".to_owned())), "{}: {columns:?}", database.kind);
+        seen.push(columns);
+    }
+    for other in &seen[1..] {
+        assert_eq!(&seen[0], other);
+    }
+}
+
+#[tokio::test]
+async fn migrating_twice_changes_nothing() {
+    for database in empty_databases().await {
+        assert_eq!(database.schema_version().await.unwrap(), 0, "{}", database.kind);
+        let refusal = database.check_schema().await.unwrap_err().to_string();
+        assert!(refusal.contains("haystack migrate"), "{refusal}");
+        assert!(database.migrate().await.unwrap() > 0);
+        assert_eq!(database.migrate().await.unwrap(), 0);
+        database.check_schema().await.unwrap();
+    }
+}
+
+/// A full disk: what was stored stays readable, the failed write is gone whole, and the message names the
+/// database's trouble and the way out.
+#[tokio::test]
+async fn a_full_disk_loses_nothing() {
+    let Some(folder) = small_disk("database::a_full_disk_loses_nothing") else { return };
+    let database = Database::open(&format!("sqlite://{}/haystack.db", folder.display())).await.unwrap();
+    database.migrate().await.unwrap();
+    let run = "run_0123456789ab".parse().unwrap();
+    let settings = serde_json::json!({
+        "control_strategy": "synthetic_control", "predictor": { "method": "mean-shift" }, "max_iterations": 1,
+        "score_threshold": 7, "seed": 0, "measured": "hold-out", "pathway_enrichment": true
+    });
+    let settings = serde_json::from_value(settings).unwrap();
+    database.create_run(&run, "a@b.org", "How would B cells respond?", &settings).await.unwrap();
+    let data = serde_json::Value::String("x".repeat(1 << 20));
+    let mut stored = 1;
+    let error = loop {
+        match database.append_event(&run, "large", &data).await {
+            Ok(seq) => stored = seq.unwrap(),
+            Err(error) => break error,
+        }
+        assert!(stored < 100, "the disk does not fill");
+    };
+    let report = haystack::cli::Error::from(error).report();
+    assert!(report.contains("database or disk is full") && report.contains("Hint: free some space"), "{report}");
+    let numbers: Vec<u64> = database.events_after(&run, 0).await.unwrap().iter().map(|event| event.seq).collect();
+    assert_eq!(numbers, (1..=stored).collect::<Vec<_>>());
+    // Small things may still fit, and nothing is locked.
+    database.close().await;
+    let again = Database::open_existing(&format!("sqlite://{}/haystack.db", folder.display())).await.unwrap();
+    assert!(again.run(&run).await.unwrap().is_some());
+}

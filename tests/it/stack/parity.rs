@@ -1,0 +1,315 @@
+//! Every number of the network and the generation against the reference package.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use candle_core::{Device, Tensor};
+use haystack::domain::Csr;
+use haystack::domain::inference::{Mode, Sampling};
+use haystack::stack::checkpoint::{Checkpoint, Kind};
+use haystack::stack::generate::{Counts, Generation, Pass, Progress};
+use haystack::stack::genes::GeneList;
+use haystack::stack::model::Model;
+use haystack::stack::schedule::{ContextRatio, Split};
+use haystack::stack::windows;
+use serde_json::Value;
+
+use super::reference::{Tensors, dense, json, models, rows};
+
+#[test]
+fn forward_pass_of_the_base_model() {
+    for folder in models() {
+        let (model, stored) = (base(&folder), Tensors::load(&folder.join("forward_base.safetensors")));
+        assert_eq!(model.kind(), Kind::Base);
+        let counts = stored.counts("counts");
+        let n_cells = model.config().n_cells;
+        let n_windows = counts.n_rows() / n_cells;
+        let position = model.gene_pos_embedding();
+        let mut seen: Vec<(String, Vec<f32>)> = Vec::new();
+        let mut see = |name: String, tensor: &Tensor| match seen.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, values)) => values.extend(values_of(tensor)),
+            None => seen.push((name, values_of(tensor))),
+        };
+        let (mut embeddings, mut means, mut scales, mut dispersions) = (vec![], vec![], vec![], vec![]);
+        let library = counts.row_sums();
+        for window in 0..n_windows {
+            let cells: Vec<usize> = (window * n_cells..(window + 1) * n_cells).collect();
+            let tokens = model.tokens(&counts, &cells).unwrap();
+            see("tokens".to_owned(), &tokens);
+            let first = &model.layers()[0];
+            let attended = first.cell_attn.forward(&tokens.broadcast_add(position).unwrap(), 0).unwrap();
+            see("layer0.cell_attn".to_owned(), &attended);
+            let within = first.within_cells(&tokens, position).unwrap();
+            see("layer0.cell_norm".to_owned(), &within);
+            let flat = within.flatten_from(1).unwrap().unsqueeze(0).unwrap();
+            see("layer0.gene_attn".to_owned(), &first.gene_attn.forward(&flat, 0).unwrap());
+            let between = first.between_cells(&within, 0).unwrap();
+            see("layer0.gene_norm".to_owned(), &between);
+            see("layer0.mlp".to_owned(), &first.mlp.forward(&between).unwrap());
+            let mut x = tokens.clone();
+            for (l, layer) in model.layers().iter().enumerate() {
+                x = layer.forward(&x, position, 0).unwrap();
+                see(format!("layer{l}.out"), &x);
+            }
+            let embedded = model.embed(tokens, 0).unwrap();
+            embeddings.extend(values_of(&embedded));
+            let window_scales = model.scales(&embedded).unwrap();
+            for (row, cell) in window_scales.chunks(counts.n_cols()).zip(&cells) {
+                means.extend(row.iter().map(|scale| scale * library[*cell] as f32));
+            }
+            scales.extend(window_scales);
+            dispersions.extend(model.dispersions(&embedded).unwrap());
+        }
+        for (name, values) in &seen {
+            stored.check(name, values);
+        }
+        stored.check("embeddings", &embeddings);
+        stored.check_rows("nb_mean", &means);
+        stored.check_rows("px_scale", &scales);
+        stored.check("nb_dispersion", &dispersions);
+        let library: Vec<f32> = library.iter().map(|sum| *sum as f32).collect();
+        assert_eq!(library, stored.values("lib_size"));
+    }
+}
+
+#[test]
+fn forward_pass_of_the_base_model_with_a_prompt() {
+    for folder in models() {
+        let (model, stored) = (base(&folder), Tensors::load(&folder.join("forward_base_masked.safetensors")));
+        let counts = Tensors::load(&folder.join("forward_base.safetensors")).counts("counts");
+        let n_cells = model.config().n_cells;
+        let n_prompt = n_cells / 4;
+        assert_eq!(stored.bools("attn_mask"), blocked(n_cells, n_prompt));
+        let (mut embeddings, mut medians) = (vec![], vec![]);
+        for window in whole_windows(&counts, n_cells) {
+            let embedded = model.embed(model.tokens(&counts, &window).unwrap(), n_prompt).unwrap();
+            embeddings.extend(values_of(&embedded));
+            // The settings of this pass are .25 and .25.
+            let context = embedded.narrow(0, 0, n_cells / 2).unwrap();
+            medians.extend(model.median_dispersions(&context).unwrap());
+        }
+        stored.check("embeddings", &embeddings);
+        stored.check("dispersion_median", &medians);
+    }
+}
+
+#[test]
+fn forward_pass_of_the_aligned_model_in_every_setting() {
+    for folder in models() {
+        let (model, stored) = (aligned(&folder), Tensors::load(&folder.join("forward_icl.safetensors")));
+        assert_eq!(model.kind(), Kind::Aligned);
+        let counts = stored.counts("counts");
+        let n_cells = model.config().n_cells;
+        let library = counts.row_sums();
+        let settings = json(&folder.join("config.json"))["icl_settings"].clone();
+        assert_eq!(settings.as_array().unwrap().len(), 5);
+        for setting in settings.as_array().unwrap() {
+            let name = |part: &str| format!("{}.{part}", setting["setting"].as_str().unwrap());
+            let ratio = |key: &str| setting[key].as_f64().unwrap();
+            let split = Split::new(n_cells, ratio("cell_ratio"), ContextRatio::Double(ratio("context_ratio"))).unwrap();
+            assert_eq!(split.n_prompt as u64, setting["n_kept_cell"].as_u64().unwrap());
+            assert_eq!(split.n_context as u64, setting["n_context_cell"].as_u64().unwrap());
+            if stored.has(&name("attn_mask")) {
+                assert_eq!(stored.bools(&name("attn_mask")), blocked(n_cells, split.n_prompt));
+            } else {
+                assert_eq!(split.n_prompt, 0);
+            }
+            let (mut embeddings, mut logits, mut means) = (vec![], vec![], vec![]);
+            let (mut dispersions, mut medians) = (vec![], vec![]);
+            for window in whole_windows(&counts, n_cells) {
+                let tokens = model.mark_queries(model.tokens(&counts, &window).unwrap(), split.n_context).unwrap();
+                let embedded = model.embed(tokens, split.n_prompt).unwrap();
+                embeddings.extend(values_of(&embedded));
+                logits.extend(vec![0.0; split.n_context]);
+                logits.extend(model.query_logits(&embedded, split.n_context).unwrap().unwrap());
+                for (row, cell) in model.scales(&embedded).unwrap().chunks(counts.n_cols()).zip(&window) {
+                    means.extend(row.iter().map(|scale| scale * library[*cell] as f32));
+                }
+                dispersions.extend(model.dispersions(&embedded).unwrap());
+                let context = embedded.narrow(0, 0, split.n_context).unwrap();
+                medians.extend(model.median_dispersions(&context).unwrap());
+            }
+            stored.check(&name("embeddings"), &embeddings);
+            stored.check(&name("logits"), &logits);
+            stored.check_rows(&name("nb_mean"), &means);
+            stored.check(&name("nb_dispersion"), &dispersions);
+            stored.check(&name("dispersion_median"), &medians);
+        }
+    }
+}
+
+/// Plain windows of test cells, the last one filled from its own rows with seed 42.
+#[test]
+fn prediction_over_windows_in_order() {
+    for folder in models() {
+        let (model, stored) = (aligned(&folder), Tensors::load(&folder.join("get_prediction_mean.safetensors")));
+        let counts = Tensors::load(&folder.join("aligned_inputs.safetensors")).counts("test_counts");
+        let split = Split::new(model.config().n_cells, 0.25, ContextRatio::Double(0.25)).unwrap();
+        let library = counts.row_sums();
+        let (mut means, mut dispersions, mut logits) = (vec![], vec![], vec![]);
+        for window in windows::in_order(counts.n_rows(), model.config().n_cells, 42) {
+            let tokens = model.mark_queries(model.tokens(&counts, &window).unwrap(), split.n_context).unwrap();
+            let embedded = model.embed(tokens, split.n_prompt).unwrap();
+            for (row, cell) in model.scales(&embedded).unwrap().chunks(counts.n_cols()).zip(&window) {
+                means.extend(row.iter().map(|scale| scale * library[*cell] as f32));
+            }
+            dispersions.extend(model.dispersions(&embedded).unwrap());
+            logits.extend(vec![0.0; split.n_context]);
+            logits.extend(model.query_logits(&embedded, split.n_context).unwrap().unwrap());
+        }
+        stored.check_rows("nb_mean", &means[..counts.n_rows() * counts.n_cols()]);
+        stored.check("nb_dispersion", &dispersions[..counts.n_rows() * counts.n_cols()]);
+        stored.check("logits", &logits[..counts.n_rows()]);
+    }
+}
+
+#[test]
+fn prediction_in_context() {
+    for folder in models() {
+        let (model, inputs) = (aligned(&folder), Inputs::load(&folder));
+        let stored = Tensors::load(&folder.join("incontext_mean.safetensors"));
+        let calls = json(&folder.join("incontext_mean.json"));
+        for call in ["a", "b"] {
+            let about = &calls[call];
+            let ratio = |key: &str| about[key].as_f64().unwrap();
+            let context = ContextRatio::Double(ratio("context_ratio"));
+            let split = Split::new(model.config().n_cells, ratio("prompt_ratio"), context).unwrap();
+            let seed = about["random_seed"].as_u64().unwrap();
+            let pass = Pass::run(&model, &inputs.base, &inputs.query, split, seed, go_on).unwrap();
+            check_windows(pass.windows(), &about["windows"]);
+            let (means, thetas) = predict_all(&pass, &model, inputs.query.n_rows());
+            stored.check_rows(&format!("{call}.predict_mean"), &means);
+            stored.check(&format!("{call}.window_theta"), &thetas);
+            // Embeddings of the query cells in the same windows, without prompt or query marks.
+            let mut latent = vec![];
+            for window in pass.windows() {
+                let base = model.tokens(&inputs.base, &window.base).unwrap();
+                let query = model.tokens(&inputs.query, &window.query).unwrap();
+                let embedded = model.embed(Tensor::cat(&[base, query], 0).unwrap(), 0).unwrap();
+                latent.extend(values_of(&embedded.narrow(0, split.n_base, window.n_real).unwrap()));
+            }
+            stored.check(&format!("{call}.latent"), &latent);
+        }
+    }
+}
+
+#[test]
+fn generation_by_masked_diffusion() {
+    check_generation(Mode::Mdm, "generation_mdm_mean");
+}
+
+#[test]
+fn generation_by_resampling() {
+    check_generation(Mode::Vanilla, "generation_vanilla_mean");
+}
+
+fn check_generation(mode: Mode, file: &str) {
+    for folder in models() {
+        let (model, inputs) = (aligned(&folder), Inputs::load(&folder));
+        let stored = Tensors::load(&folder.join(format!("{file}.safetensors")));
+        let about = json(&folder.join(format!("{file}.json")));
+        let number = |key: &str| about[key].as_f64().unwrap();
+        let sampling = Sampling {
+            mode,
+            diffusion_steps: number("num_steps") as u32,
+            prompt_ratio: number("prompt_ratio"),
+            context_ratio: number("context_ratio"),
+            context_ratio_min: number("context_ratio_min"),
+            seed: number("random_seed") as u64,
+            ..Sampling::default()
+        };
+        let genes = GeneList::read(&folder.join("genes.pkl")).unwrap();
+        let (base, query) = (&inputs.base, &inputs.query);
+        let mut generation = Generation::new(&model, &genes, base, query, &sampling, Counts::Mean).unwrap();
+        for step in about["steps"].as_array().unwrap() {
+            let name = |part: &str| format!("step{}.{part}", step["step"]);
+            let before = generation.profile().clone();
+            if mode == Mode::Mdm {
+                assert_eq!(generation.masked(), stored.bools(&name("is_masked_in")));
+            }
+            let done = generation.advance(|_: Progress| ControlFlow::Continue(())).unwrap().unwrap();
+            assert_eq!(u64::from(done.step.number), step["step"].as_u64().unwrap());
+            assert_eq!(done.step.seed, step["seed"].as_u64().unwrap());
+            // What was predicted for every cell, also for those that were kept.
+            let split = Split::new(model.config().n_cells, sampling.prompt_ratio, done.step.context_ratio).unwrap();
+            let pass = Pass::run(&model, base, &before, split, done.step.seed, go_on).unwrap();
+            check_windows(pass.windows(), &step["windows"]);
+            let (means, thetas) = predict_all(&pass, &model, query.n_rows());
+            stored.check_rows(&name("mu_test"), &means);
+            stored.check(&name("theta_window"), &thetas);
+            if mode == Mode::Mdm {
+                stored.check(&name("logit"), done.logits.as_deref().unwrap());
+                assert_eq!(done.kept, stored.bools(&name("keep")), "{folder:?} {}", name("keep"));
+                assert_eq!(generation.masked(), stored.bools(&name("is_masked_out")));
+            }
+        }
+        assert!(generation.advance(|_: Progress| ControlFlow::Continue(())).unwrap().is_none());
+        stored.check_rows("final_test_counts", &dense(generation.profile()));
+    }
+}
+
+struct Inputs {
+    base: Csr,
+    query: Csr,
+}
+
+impl Inputs {
+    fn load(folder: &Path) -> Self {
+        let stored = Tensors::load(&folder.join("aligned_inputs.safetensors"));
+        Self { base: stored.counts("base_DrugA1_counts"), query: stored.counts("test_counts") }
+    }
+}
+
+/// Means of every query cell and dispersions of every window.
+fn predict_all(pass: &Pass, model: &Model, n_query: usize) -> (Vec<f32>, Vec<f32>) {
+    let (mut means, mut thetas, mut cells) = (vec![], vec![], vec![]);
+    for window in 0..pass.windows().len() {
+        let prediction = pass.predict(model, window, |_| true).unwrap().unwrap();
+        cells.extend(prediction.cells);
+        means.extend(prediction.means);
+        thetas.extend(prediction.theta);
+    }
+    assert_eq!(cells, (0..n_query).collect::<Vec<_>>());
+    (means, thetas)
+}
+
+fn check_windows(found: &[windows::Window], expected: &Value) {
+    let expected = expected.as_array().unwrap();
+    assert_eq!(found.len(), expected.len());
+    for (found, expected) in found.iter().zip(expected) {
+        assert_eq!(found.base, rows(&expected["base"]));
+        assert_eq!(found.query, rows(&expected["test"]));
+        assert_eq!(found.n_real as u64, expected["n_real_test"].as_u64().unwrap());
+    }
+}
+
+/// The attention mask of the reference: true where a prompt cell may not see another.
+fn blocked(n_cells: usize, n_prompt: usize) -> Vec<bool> {
+    (0..n_cells).flat_map(|row| (0..n_cells).map(move |column| row < n_prompt && column >= n_prompt)).collect()
+}
+
+fn whole_windows(counts: &Csr, n_cells: usize) -> Vec<Vec<usize>> {
+    let rows: Vec<usize> = (0..counts.n_rows()).collect();
+    rows.chunks_exact(n_cells).map(<[usize]>::to_vec).collect()
+}
+
+pub fn aligned(folder: &Path) -> Model {
+    load(&folder.join("icl.safetensors"))
+}
+
+pub fn base(folder: &Path) -> Model {
+    let file = ["base.ckpt", "base_minimal.ckpt"].map(|name| folder.join(name)).into_iter().find(|file| file.is_file());
+    load(&file.unwrap())
+}
+
+pub fn load(path: &Path) -> Model {
+    Model::load(&mut Checkpoint::open(path).unwrap(), &Device::Cpu).unwrap()
+}
+
+fn values_of(tensor: &Tensor) -> Vec<f32> {
+    tensor.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+fn go_on(_: usize, _: usize) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
