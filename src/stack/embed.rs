@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::generate::GenerateError;
-use super::model::{Model, ModelError};
+use super::model::Model;
 use super::windows;
 use crate::domain::Csr;
 
@@ -19,9 +19,8 @@ pub fn embed(
     let windows = windows::in_order(counts.n_rows(), model.config().n_cells, seed);
     let mut values = Vec::with_capacity(counts.n_rows() * model.config().width());
     for (done, rows) in windows.iter().enumerate() {
-        let embeddings = model.embed(model.tokens(counts, rows)?, 0)?;
-        let embeddings = embeddings.flatten_all().and_then(|flat| flat.to_vec1::<f32>()).map_err(ModelError::from)?;
-        values.extend_from_slice(&embeddings);
+        let embeddings = model.embed(model.tokens(counts, rows)?, rows.len(), 0)?;
+        values.extend_from_slice(embeddings.values());
         if on_window(done + 1, windows.len()).is_break() {
             return Err(GenerateError::Stopped);
         }

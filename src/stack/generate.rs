@@ -3,12 +3,11 @@
 use std::borrow::Cow;
 use std::ops::ControlFlow;
 
-use candle_core::Tensor;
 use rayon::prelude::*;
 
 use super::checkpoint::Kind;
 use super::genes::GeneList;
-use super::model::{Model, ModelError};
+use super::model::{Model, ModelError, States};
 use super::random::CounterRng;
 use super::sample::negative_binomial;
 use super::schedule::{self, ScheduleError, Split, Step};
@@ -274,8 +273,8 @@ type Row = Vec<(u32, f32)>;
 pub struct Pass {
     split: Split,
     windows: Vec<Window>,
-    /// `[C, D]` per window.
-    embeddings: Vec<Tensor>,
+    /// Per window.
+    embeddings: Vec<States>,
     /// Counts per query cell.
     library: Vec<f32>,
 }
@@ -304,9 +303,9 @@ impl Pass {
         let windows = windows::in_context(base.n_rows(), query.n_rows(), &split, seed);
         let mut embeddings = Vec::with_capacity(windows.len());
         for window in &windows {
-            let tokens = Tensor::cat(&[model.tokens(base, &window.base)?, model.tokens(query, &window.query)?], 0);
-            let tokens = model.mark_queries(tokens.map_err(ModelError::from)?, split.n_context)?;
-            embeddings.push(model.embed(tokens, split.n_prompt)?);
+            let mut tokens = model.tokens(base, &window.base)?;
+            tokens.extend(model.tokens(query, &window.query)?.values());
+            embeddings.push(model.embed(tokens, split.n_context, split.n_prompt)?);
             if on_window(embeddings.len(), windows.len()).is_break() {
                 return Err(GenerateError::Stopped);
             }
@@ -344,25 +343,21 @@ impl Pass {
     ) -> Result<Option<Prediction>, GenerateError> {
         let (embeddings, split) = (&self.embeddings[window], &self.split);
         let query = &self.windows[window].query[..self.windows[window].n_real];
-        let (rows, cells): (Vec<u32>, Vec<usize>) = query
+        let (rows, cells): (Vec<usize>, Vec<usize>) = query
             .iter()
             .enumerate()
             .filter(|(_, cell)| wanted(**cell))
-            .map(|(row, &cell)| ((split.n_base + row) as u32, cell))
+            .map(|(row, &cell)| (split.n_base + row, cell))
             .unzip();
         if cells.is_empty() {
             return Ok(None);
         }
-        let select = || -> candle_core::Result<(Tensor, Tensor)> {
-            let rows = Tensor::new(rows.as_slice(), embeddings.device())?;
-            Ok((embeddings.index_select(&rows, 0)?, embeddings.narrow(0, 0, split.n_context)?))
-        };
-        let (chosen, context) = select().map_err(ModelError::from)?;
-        let mut means = model.scales(&chosen)?;
+        let mut means = model.scales(&embeddings.select(rows))?;
         for (row, &cell) in means.chunks_exact_mut(model.config().n_genes).zip(&cells) {
             row.iter_mut().for_each(|scale| *scale *= self.library[cell]);
         }
-        Ok(Some(Prediction { theta: model.median_dispersions(&context)?, cells, means }))
+        let theta = model.median_dispersions(&embeddings.range(0..split.n_context))?;
+        Ok(Some(Prediction { cells, means, theta }))
     }
 }
 

@@ -11,7 +11,7 @@ use crate::objects::{ObjectKey, check_name};
 use crate::stack::checkpoint::Checkpoint;
 use crate::stack::folder::{self, GENES_FILE};
 use crate::stack::genes::GeneList;
-use crate::stack::model::Model;
+use crate::stack::model::{Compute, Model};
 
 /// A model ready to run.
 pub struct Loaded {
@@ -39,7 +39,7 @@ pub fn location(text: String) -> Location {
 }
 
 /// Reads a model from this machine.
-pub fn load(path: &Path, genes: Option<&Path>, device: &Device) -> Result<Loaded> {
+pub fn load(path: &Path, genes: Option<&Path>, compute: &Compute) -> Result<Loaded> {
     let mut checkpoint = Checkpoint::open(path).map_err(Error::failed)?;
     let beside = checkpoint.weights_path().with_file_name(GENES_FILE);
     let genes = match genes {
@@ -68,7 +68,7 @@ pub fn load(path: &Path, genes: Option<&Path>, device: &Device) -> Result<Loaded
     }
     let file_name = || path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     Ok(Loaded {
-        model: Model::load(&mut checkpoint, device).map_err(Error::failed)?,
+        model: Model::load(&mut checkpoint, compute).map_err(Error::failed)?,
         genes,
         name: about.as_ref().map_or_else(file_name, |about| about.name.clone()),
         licence: about.and_then(|about| about.licence),
@@ -77,11 +77,12 @@ pub fn load(path: &Path, genes: Option<&Path>, device: &Device) -> Result<Loaded
 }
 
 /// The device, and how it is called in a summary.
-pub fn device(wanted: DeviceArg) -> Result<(Device, &'static str)> {
-    let cuda = || Device::new_cuda(0).map(|device| (device, "cuda:0"));
+pub fn device(wanted: DeviceArg) -> Result<(Compute, &'static str)> {
+    let cpu = (Compute::Tensors(Device::Cpu), "cpu");
+    let cuda = || Device::new_cuda(0).map(|device| (Compute::Tensors(device), "cuda:0"));
     match wanted {
-        DeviceArg::Cpu => Ok((Device::Cpu, "cpu")),
-        DeviceArg::Auto => Ok(cuda().unwrap_or((Device::Cpu, "cpu"))),
+        DeviceArg::Cpu => Ok(cpu),
+        DeviceArg::Auto => Ok(cuda().unwrap_or(cpu)),
         DeviceArg::Cuda => cuda().map_err(|error| {
             let hint = "use --device auto or cpu; a GPU needs a build with the feature cuda and a driver";
             Error::usage(format!("no GPU can be used: {error}")).hint(hint)

@@ -3,13 +3,12 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use candle_core::Device;
 use haystack::anndata::{File, Matrix};
 use haystack::domain::Expression;
 use haystack::stack::checkpoint::Checkpoint;
 use haystack::stack::embed::embed;
 use haystack::stack::genes::{Case, GeneList};
-use haystack::stack::model::Model;
+use haystack::stack::model::{Compute, Model};
 use haystack::stack::windows;
 
 use super::reference::{Tensors, dense, json, models};
@@ -103,5 +102,5 @@ fn human(path: &Path, column: Option<&str>) -> Expression {
 }
 
 fn load(path: &Path) -> Model {
-    Model::load(&mut Checkpoint::open(path).unwrap(), &Device::Cpu).unwrap()
+    Model::load(&mut Checkpoint::open(path).unwrap(), &Compute::default()).unwrap()
 }

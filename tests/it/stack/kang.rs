@@ -3,7 +3,6 @@
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-use candle_core::Device;
 use haystack::anndata::{File, Matrix};
 use haystack::domain::Csr;
 use haystack::domain::inference::Sampling;
@@ -11,7 +10,7 @@ use haystack::stack::checkpoint::Checkpoint;
 use haystack::stack::generate::{Counts, Pass, generate};
 use haystack::stack::genes::{Case, GeneList};
 use haystack::stack::mean_shift;
-use haystack::stack::model::Model;
+use haystack::stack::model::{Compute, Model};
 use haystack::stack::schedule::{ContextRatio, Split};
 
 use super::reference::Tensors;
@@ -27,7 +26,7 @@ impl Kang {
     fn load() -> Option<Self> {
         let folder = shared("stack/kang")?;
         let mut checkpoint = Checkpoint::open(&folder.join("kang_small_A.ckpt")).unwrap();
-        let model = Model::load(&mut checkpoint, &Device::Cpu).unwrap();
+        let model = Model::load(&mut checkpoint, &Compute::default()).unwrap();
         let genes = GeneList::read(&folder.join("genes.pkl")).unwrap();
         assert_eq!(genes, GeneList::read(&folder.join("genes.json")).unwrap());
         Some(Self { folder, model, genes })

@@ -1,58 +1,47 @@
 //! Every number of the network and the generation against the reference package.
 
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use candle_core::{Device, Tensor};
 use haystack::domain::Csr;
 use haystack::domain::inference::{Mode, Sampling};
 use haystack::stack::checkpoint::{Checkpoint, Kind};
 use haystack::stack::generate::{Counts, Generation, Pass, Progress};
 use haystack::stack::genes::GeneList;
-use haystack::stack::model::Model;
+use haystack::stack::model::{Block, Compute, Model};
 use haystack::stack::schedule::{ContextRatio, Split};
 use haystack::stack::windows;
 use serde_json::Value;
 
-use super::reference::{Tensors, dense, json, models, rows};
+use super::reference::{Tensors, computes, dense, json, models, rows};
 
 #[test]
 fn forward_pass_of_the_base_model() {
-    for folder in models() {
-        let (model, stored) = (base(&folder), Tensors::load(&folder.join("forward_base.safetensors")));
+    for (folder, compute) in models_and_computes() {
+        let (model, stored) = (base(&folder, &compute), Tensors::load(&folder.join("forward_base.safetensors")));
         assert_eq!(model.kind(), Kind::Base);
         let counts = stored.counts("counts");
         let n_cells = model.config().n_cells;
         let n_windows = counts.n_rows() / n_cells;
-        let position = model.gene_pos_embedding();
         let mut seen: Vec<(String, Vec<f32>)> = Vec::new();
-        let mut see = |name: String, tensor: &Tensor| match seen.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, values)) => values.extend(values_of(tensor)),
-            None => seen.push((name, values_of(tensor))),
+        let mut see = |name: String, found: &[f32]| match seen.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, values)) => values.extend(found),
+            None => seen.push((name, found.to_vec())),
         };
         let (mut embeddings, mut means, mut scales, mut dispersions) = (vec![], vec![], vec![], vec![]);
         let library = counts.row_sums();
         for window in 0..n_windows {
             let cells: Vec<usize> = (window * n_cells..(window + 1) * n_cells).collect();
             let tokens = model.tokens(&counts, &cells).unwrap();
-            see("tokens".to_owned(), &tokens);
-            let first = &model.layers()[0];
-            let attended = first.cell_attn.forward(&tokens.broadcast_add(position).unwrap(), 0).unwrap();
-            see("layer0.cell_attn".to_owned(), &attended);
-            let within = first.within_cells(&tokens, position).unwrap();
-            see("layer0.cell_norm".to_owned(), &within);
-            let flat = within.flatten_from(1).unwrap().unsqueeze(0).unwrap();
-            see("layer0.gene_attn".to_owned(), &first.gene_attn.forward(&flat, 0).unwrap());
-            let between = first.between_cells(&within, 0).unwrap();
-            see("layer0.gene_norm".to_owned(), &between);
-            see("layer0.mlp".to_owned(), &first.mlp.forward(&between).unwrap());
-            let mut x = tokens.clone();
-            for (l, layer) in model.layers().iter().enumerate() {
-                x = layer.forward(&x, position, 0).unwrap();
-                see(format!("layer{l}.out"), &x);
-            }
-            let embedded = model.embed(tokens, 0).unwrap();
-            embeddings.extend(values_of(&embedded));
+            see("tokens".to_owned(), tokens.values());
+            let mut see_block = |layer: usize, block: Block, states: &[f32]| match (layer, block) {
+                (0, Block::WithinCells) => see("layer0.cell_norm".to_owned(), states),
+                (0, Block::BetweenCells) => see("layer0.gene_norm".to_owned(), states),
+                (layer, Block::TokenMlp) => see(format!("layer{layer}.out"), states),
+                _ => {}
+            };
+            let embedded = model.embed_seen(tokens, n_cells, 0, Some(&mut see_block)).unwrap();
+            embeddings.extend(embedded.values());
             let window_scales = model.scales(&embedded).unwrap();
             for (row, cell) in window_scales.chunks(counts.n_cols()).zip(&cells) {
                 means.extend(row.iter().map(|scale| scale * library[*cell] as f32));
@@ -74,18 +63,18 @@ fn forward_pass_of_the_base_model() {
 
 #[test]
 fn forward_pass_of_the_base_model_with_a_prompt() {
-    for folder in models() {
-        let (model, stored) = (base(&folder), Tensors::load(&folder.join("forward_base_masked.safetensors")));
+    for (folder, compute) in models_and_computes() {
+        let (model, stored) = (base(&folder, &compute), Tensors::load(&folder.join("forward_base_masked.safetensors")));
         let counts = Tensors::load(&folder.join("forward_base.safetensors")).counts("counts");
         let n_cells = model.config().n_cells;
         let n_prompt = n_cells / 4;
         assert_eq!(stored.bools("attn_mask"), blocked(n_cells, n_prompt));
         let (mut embeddings, mut medians) = (vec![], vec![]);
         for window in whole_windows(&counts, n_cells) {
-            let embedded = model.embed(model.tokens(&counts, &window).unwrap(), n_prompt).unwrap();
-            embeddings.extend(values_of(&embedded));
+            let embedded = model.embed(model.tokens(&counts, &window).unwrap(), n_cells, n_prompt).unwrap();
+            embeddings.extend(embedded.values());
             // The settings of this pass are .25 and .25.
-            let context = embedded.narrow(0, 0, n_cells / 2).unwrap();
+            let context = embedded.range(0..n_cells / 2);
             medians.extend(model.median_dispersions(&context).unwrap());
         }
         stored.check("embeddings", &embeddings);
@@ -95,8 +84,8 @@ fn forward_pass_of_the_base_model_with_a_prompt() {
 
 #[test]
 fn forward_pass_of_the_aligned_model_in_every_setting() {
-    for folder in models() {
-        let (model, stored) = (aligned(&folder), Tensors::load(&folder.join("forward_icl.safetensors")));
+    for (folder, compute) in models_and_computes() {
+        let (model, stored) = (aligned(&folder, &compute), Tensors::load(&folder.join("forward_icl.safetensors")));
         assert_eq!(model.kind(), Kind::Aligned);
         let counts = stored.counts("counts");
         let n_cells = model.config().n_cells;
@@ -117,16 +106,16 @@ fn forward_pass_of_the_aligned_model_in_every_setting() {
             let (mut embeddings, mut logits, mut means) = (vec![], vec![], vec![]);
             let (mut dispersions, mut medians) = (vec![], vec![]);
             for window in whole_windows(&counts, n_cells) {
-                let tokens = model.mark_queries(model.tokens(&counts, &window).unwrap(), split.n_context).unwrap();
-                let embedded = model.embed(tokens, split.n_prompt).unwrap();
-                embeddings.extend(values_of(&embedded));
+                let tokens = model.tokens(&counts, &window).unwrap();
+                let embedded = model.embed(tokens, split.n_context, split.n_prompt).unwrap();
+                embeddings.extend(embedded.values());
                 logits.extend(vec![0.0; split.n_context]);
                 logits.extend(model.query_logits(&embedded, split.n_context).unwrap().unwrap());
                 for (row, cell) in model.scales(&embedded).unwrap().chunks(counts.n_cols()).zip(&window) {
                     means.extend(row.iter().map(|scale| scale * library[*cell] as f32));
                 }
                 dispersions.extend(model.dispersions(&embedded).unwrap());
-                let context = embedded.narrow(0, 0, split.n_context).unwrap();
+                let context = embedded.range(0..split.n_context);
                 medians.extend(model.median_dispersions(&context).unwrap());
             }
             stored.check(&name("embeddings"), &embeddings);
@@ -141,15 +130,16 @@ fn forward_pass_of_the_aligned_model_in_every_setting() {
 /// Plain windows of test cells, the last one filled from its own rows with seed 42.
 #[test]
 fn prediction_over_windows_in_order() {
-    for folder in models() {
-        let (model, stored) = (aligned(&folder), Tensors::load(&folder.join("get_prediction_mean.safetensors")));
+    for (folder, compute) in models_and_computes() {
+        let (model, stored) =
+            (aligned(&folder, &compute), Tensors::load(&folder.join("get_prediction_mean.safetensors")));
         let counts = Tensors::load(&folder.join("aligned_inputs.safetensors")).counts("test_counts");
         let split = Split::new(model.config().n_cells, 0.25, ContextRatio::Double(0.25)).unwrap();
         let library = counts.row_sums();
         let (mut means, mut dispersions, mut logits) = (vec![], vec![], vec![]);
         for window in windows::in_order(counts.n_rows(), model.config().n_cells, 42) {
-            let tokens = model.mark_queries(model.tokens(&counts, &window).unwrap(), split.n_context).unwrap();
-            let embedded = model.embed(tokens, split.n_prompt).unwrap();
+            let tokens = model.tokens(&counts, &window).unwrap();
+            let embedded = model.embed(tokens, split.n_context, split.n_prompt).unwrap();
             for (row, cell) in model.scales(&embedded).unwrap().chunks(counts.n_cols()).zip(&window) {
                 means.extend(row.iter().map(|scale| scale * library[*cell] as f32));
             }
@@ -165,8 +155,8 @@ fn prediction_over_windows_in_order() {
 
 #[test]
 fn prediction_in_context() {
-    for folder in models() {
-        let (model, inputs) = (aligned(&folder), Inputs::load(&folder));
+    for (folder, compute) in models_and_computes() {
+        let (model, inputs) = (aligned(&folder, &compute), Inputs::load(&folder));
         let stored = Tensors::load(&folder.join("incontext_mean.safetensors"));
         let calls = json(&folder.join("incontext_mean.json"));
         for call in ["a", "b"] {
@@ -183,10 +173,11 @@ fn prediction_in_context() {
             // Embeddings of the query cells in the same windows, without prompt or query marks.
             let mut latent = vec![];
             for window in pass.windows() {
-                let base = model.tokens(&inputs.base, &window.base).unwrap();
-                let query = model.tokens(&inputs.query, &window.query).unwrap();
-                let embedded = model.embed(Tensor::cat(&[base, query], 0).unwrap(), 0).unwrap();
-                latent.extend(values_of(&embedded.narrow(0, split.n_base, window.n_real).unwrap()));
+                let mut tokens = model.tokens(&inputs.base, &window.base).unwrap();
+                tokens.extend(model.tokens(&inputs.query, &window.query).unwrap().values());
+                let n_cells = tokens.n_cells();
+                let embedded = model.embed(tokens, n_cells, 0).unwrap();
+                latent.extend(embedded.range(split.n_base..split.n_base + window.n_real).values());
             }
             stored.check(&format!("{call}.latent"), &latent);
         }
@@ -204,8 +195,8 @@ fn generation_by_resampling() {
 }
 
 fn check_generation(mode: Mode, file: &str) {
-    for folder in models() {
-        let (model, inputs) = (aligned(&folder), Inputs::load(&folder));
+    for (folder, compute) in models_and_computes() {
+        let (model, inputs) = (aligned(&folder, &compute), Inputs::load(&folder));
         let stored = Tensors::load(&folder.join(format!("{file}.safetensors")));
         let about = json(&folder.join(format!("{file}.json")));
         let number = |key: &str| about[key].as_f64().unwrap();
@@ -293,21 +284,25 @@ fn whole_windows(counts: &Csr, n_cells: usize) -> Vec<Vec<usize>> {
     rows.chunks_exact(n_cells).map(<[usize]>::to_vec).collect()
 }
 
-pub fn aligned(folder: &Path) -> Model {
-    load(&folder.join("icl.safetensors"))
+/// Every reference model, and every way to compute it.
+fn models_and_computes() -> Vec<(PathBuf, Compute)> {
+    models()
+        .into_iter()
+        .flat_map(|folder| computes().into_iter().map(move |compute| (folder.clone(), compute)))
+        .collect()
 }
 
-pub fn base(folder: &Path) -> Model {
+pub fn aligned(folder: &Path, compute: &Compute) -> Model {
+    load(&folder.join("icl.safetensors"), compute)
+}
+
+pub fn base(folder: &Path, compute: &Compute) -> Model {
     let file = ["base.ckpt", "base_minimal.ckpt"].map(|name| folder.join(name)).into_iter().find(|file| file.is_file());
-    load(&file.unwrap())
+    load(&file.unwrap(), compute)
 }
 
-pub fn load(path: &Path) -> Model {
-    Model::load(&mut Checkpoint::open(path).unwrap(), &Device::Cpu).unwrap()
-}
-
-fn values_of(tensor: &Tensor) -> Vec<f32> {
-    tensor.flatten_all().unwrap().to_vec1().unwrap()
+pub fn load(path: &Path, compute: &Compute) -> Model {
+    Model::load(&mut Checkpoint::open(path).unwrap(), compute).unwrap()
 }
 
 fn go_on(_: usize, _: usize) -> ControlFlow<()> {

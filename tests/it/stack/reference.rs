@@ -4,7 +4,9 @@ use std::cell::RefCell;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use candle_core::Device;
 use haystack::domain::Csr;
+use haystack::stack::model::Compute;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
@@ -20,6 +22,11 @@ pub const TOLERANCE: f64 = 3e-5;
 pub fn models() -> Vec<PathBuf> {
     let more = ["small", "odd"].map(|name| shared(&format!("stack/fixtures/public/{name}")));
     [fixture("stack/tiny")].into_iter().chain(more.into_iter().flatten()).collect()
+}
+
+/// The ways to compute that this machine has.
+pub fn computes() -> Vec<Compute> {
+    vec![Compute::Tensors(Device::Cpu)]
 }
 
 /// Named tensors of a safetensors file.
