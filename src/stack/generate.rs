@@ -9,8 +9,9 @@ use super::checkpoint::Kind;
 use super::genes::GeneList;
 use super::model::{Model, ModelError, States};
 use super::random::CounterRng;
-use super::sample::negative_binomial;
+use super::sample::{is_zero, level, negative_binomial_at};
 use super::schedule::{self, ScheduleError, Split, Step};
+use super::tokens::Tokenised;
 use super::windows::{self, Window};
 use crate::domain::Csr;
 use crate::domain::inference::{Mode, Sampling};
@@ -100,7 +101,7 @@ pub fn generate(
 /// A generation between two steps.
 pub struct Generation<'a> {
     model: &'a Model,
-    base: Cow<'a, Csr>,
+    base: Tokenised<'a>,
     mode: Mode,
     seed: u64,
     counts: Counts,
@@ -109,6 +110,8 @@ pub struct Generation<'a> {
     done: usize,
     /// The query cells as they are now.
     profile: Csr,
+    /// The same, as far as the network is fed them.
+    query: Tokenised<'static>,
     /// Which of them are still to be predicted, or to be predicted again.
     masked: Vec<bool>,
     /// Which genes the network is fed; empty for all.
@@ -158,7 +161,8 @@ impl<'a> Generation<'a> {
         let hidden: Vec<usize> =
             genes.is_upper().iter().enumerate().filter(|(_, upper)| !**upper).map(|(gene, _)| gene).collect();
         Ok(Self {
-            base: without(base, &hidden),
+            base: Tokenised::new(model, without(base, &hidden))?,
+            query: Tokenised::new(model, Cow::Owned(without(query, &hidden).into_owned()))?,
             mode: sampling.mode,
             seed: sampling.seed,
             profile: query.clone(),
@@ -189,9 +193,8 @@ impl<'a> Generation<'a> {
     ) -> Result<Option<StepDone>, GenerateError> {
         let Some(&step) = self.steps.get(self.done) else { return Ok(None) };
         let n_steps = self.steps.len() as u32;
-        let query = without(&self.profile, &self.hidden);
         let pass =
-            Pass::run(self.model, &self.base, &query, self.splits[self.done], step.seed, |window, n_windows| {
+            Pass::run(self.model, &self.base, &self.query, self.splits[self.done], step.seed, |window, n_windows| {
                 on_progress(Progress { step: step.number, n_steps, window, n_windows })
             })?;
         let logits = match self.mode {
@@ -205,12 +208,16 @@ impl<'a> Generation<'a> {
         let mut rows: Vec<Option<Row>> = vec![None; kept.len()];
         for window in 0..pass.windows().len() {
             let wanted = |cell: usize| !kept[cell];
-            let Some(prediction) = pass.predict(self.model, window, wanted)? else { continue };
-            for (cell, row) in self.draw(&prediction, step.number) {
+            let Some(means) = pass.means(self.model, window, wanted)? else { continue };
+            let drawn = match self.counts {
+                Counts::Mean => means.rows(),
+                Counts::Sampled => self.draw(&pass, window, &means, step.number)?,
+            };
+            for (cell, row) in means.cells.into_iter().zip(drawn) {
                 rows[cell] = Some(row);
             }
         }
-        self.replace(rows);
+        self.replace(rows)?;
         self.done += 1;
         Ok(Some(StepDone { step, logits, kept }))
     }
@@ -231,26 +238,38 @@ impl<'a> Generation<'a> {
         kept
     }
 
-    /// The new profiles of predicted cells.
-    fn draw(&self, prediction: &Prediction, step: u32) -> Vec<(usize, Row)> {
+    /// New profiles for the cells of a window.
+    ///
+    /// Most counts are 0 whatever the dispersion. Dispersions are computed for the other genes only.
+    fn draw(&self, pass: &Pass, window: usize, means: &Means, step: u32) -> Result<Vec<Row>, GenerateError> {
         let genes = self.model.config().n_genes;
-        let draw = |(&cell, means): (&usize, &[f32])| {
-            let count = |(gene, (&mean, &theta)): (usize, (&f32, &f32))| {
-                let value = match self.counts {
-                    Counts::Mean => mean,
-                    Counts::Sampled => {
-                        let mut generator = CounterRng::new(self.seed, step, cell as u32, gene as u32);
-                        negative_binomial(mean, theta, &mut generator)
-                    }
-                };
-                (value > 0.0).then_some((gene as u32, value))
-            };
-            (cell, means.iter().zip(&prediction.theta).enumerate().filter_map(count).collect())
+        let generator = |cell: usize, gene: u32| CounterRng::new(self.seed, step, cell as u32, gene);
+        let undecided = |(&cell, means): (&usize, &[f32])| -> Vec<(u32, f32)> {
+            let means = means.iter().enumerate().map(|(gene, &mean)| (gene as u32, mean));
+            means.filter(|&(gene, mean)| !is_zero(mean, level(&mut generator(cell, gene)))).collect()
         };
-        prediction.cells.par_iter().zip(prediction.means.par_chunks_exact(genes)).map(draw).collect()
+        let undecided: Vec<Vec<(u32, f32)>> =
+            means.cells.par_iter().zip(means.values.par_chunks_exact(genes)).map(undecided).collect();
+        let mut needed = vec![false; genes];
+        undecided.iter().flatten().for_each(|&(gene, _)| needed[gene as usize] = true);
+        let needed: Vec<u32> = (0..genes as u32).filter(|&gene| needed[gene as usize]).collect();
+        let mut theta = vec![0.0; genes];
+        for (&gene, found) in needed.iter().zip(pass.dispersions(self.model, window, &needed)?) {
+            theta[gene as usize] = found;
+        }
+        let draw = |(&cell, genes): (&usize, Vec<(u32, f32)>)| -> Row {
+            let count = |(gene, mean)| {
+                let mut generator = generator(cell, gene);
+                let level = level(&mut generator);
+                (gene, negative_binomial_at(mean, theta[gene as usize], level, &mut generator))
+            };
+            genes.into_iter().map(count).filter(|&(_, count)| count > 0.0).collect()
+        };
+        Ok(means.cells.par_iter().zip(undecided).map(draw).collect())
     }
 
-    fn replace(&mut self, rows: Vec<Option<Row>>) {
+    fn replace(&mut self, rows: Vec<Option<Row>>) -> Result<(), GenerateError> {
+        let changed: Vec<usize> = (0..rows.len()).filter(|&cell| rows[cell].is_some()).collect();
         let old = &self.profile;
         let row = |(cell, new): (usize, Option<Row>)| {
             new.unwrap_or_else(|| {
@@ -260,6 +279,8 @@ impl<'a> Generation<'a> {
         };
         let rows = rows.into_iter().enumerate().map(row);
         self.profile = Csr::from_rows(old.n_cols(), rows).expect("genes of a row ascend and are the model's");
+        let fed = without(&self.profile, &self.hidden).into_owned();
+        Ok(self.query.replace(self.model, fed, &changed)?)
     }
 }
 
@@ -279,38 +300,49 @@ pub struct Pass {
     library: Vec<f32>,
 }
 
-/// Predicted cells of one window.
+/// What is expected of some cells of one window.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Prediction {
+pub struct Means {
     /// Rows of the query cells.
     pub cells: Vec<usize>,
-    /// Means, one row of genes per cell.
-    pub means: Vec<f32>,
-    /// Inverse dispersion of each gene.
-    pub theta: Vec<f32>,
+    /// One row of genes per cell.
+    pub values: Vec<f32>,
+}
+
+impl Means {
+    /// The values that are not 0.
+    fn rows(&self) -> Vec<Row> {
+        let genes = self.values.len() / self.cells.len();
+        let row = |means: &[f32]| {
+            let genes = means.iter().enumerate().map(|(gene, &mean)| (gene as u32, mean));
+            genes.filter(|&(_, mean)| mean > 0.0).collect()
+        };
+        self.values.chunks_exact(genes).map(row).collect()
+    }
 }
 
 impl Pass {
     /// Runs the network. `on_window` hears how many windows of how many are done.
     pub fn run(
         model: &Model,
-        base: &Csr,
-        query: &Csr,
+        base: &Tokenised<'_>,
+        query: &Tokenised<'_>,
         split: Split,
         seed: u64,
         mut on_window: impl FnMut(usize, usize) -> ControlFlow<()>,
     ) -> Result<Self, GenerateError> {
-        let windows = windows::in_context(base.n_rows(), query.n_rows(), &split, seed);
+        let windows = windows::in_context(base.counts().n_rows(), query.counts().n_rows(), &split, seed);
         let mut embeddings = Vec::with_capacity(windows.len());
         for window in &windows {
-            let mut tokens = model.tokens(base, &window.base)?;
-            tokens.extend(model.tokens(query, &window.query)?.values());
+            let mut tokens = States::new(Vec::new(), model.config().width());
+            base.append(model, &window.base, &mut tokens)?;
+            query.append(model, &window.query, &mut tokens)?;
             embeddings.push(model.embed(tokens, split.n_context, split.n_prompt)?);
             if on_window(embeddings.len(), windows.len()).is_break() {
                 return Err(GenerateError::Stopped);
             }
         }
-        let library = query.row_sums().into_iter().map(|sum| sum as f32).collect();
+        let library = query.counts().row_sums().into_iter().map(|sum| sum as f32).collect();
         Ok(Self { split, windows, embeddings, library })
     }
 
@@ -331,16 +363,16 @@ impl Pass {
         Ok(Some(all))
     }
 
-    /// Predicts the query cells of a window that are wanted; `None` if none is.
+    /// What is expected of the query cells of a window that are wanted; `None` if none is.
     ///
     /// # Panics
     /// If there is no such window.
-    pub fn predict(
+    pub fn means(
         &self,
         model: &Model,
         window: usize,
         wanted: impl Fn(usize) -> bool,
-    ) -> Result<Option<Prediction>, GenerateError> {
+    ) -> Result<Option<Means>, GenerateError> {
         let (embeddings, split) = (&self.embeddings[window], &self.split);
         let query = &self.windows[window].query[..self.windows[window].n_real];
         let (rows, cells): (Vec<usize>, Vec<usize>) = query
@@ -352,12 +384,19 @@ impl Pass {
         if cells.is_empty() {
             return Ok(None);
         }
-        let mut means = model.scales(&embeddings.select(rows))?;
-        for (row, &cell) in means.chunks_exact_mut(model.config().n_genes).zip(&cells) {
+        let mut values = model.scales(&embeddings.select(rows))?;
+        for (row, &cell) in values.chunks_exact_mut(model.config().n_genes).zip(&cells) {
             row.iter_mut().for_each(|scale| *scale *= self.library[cell]);
         }
-        let theta = model.median_dispersions(&embeddings.range(0..split.n_context))?;
-        Ok(Some(Prediction { cells, means, theta }))
+        Ok(Some(Means { cells, values }))
+    }
+
+    /// Inverse dispersion of the given genes in a window.
+    ///
+    /// # Panics
+    /// If there is no such window or gene.
+    pub fn dispersions(&self, model: &Model, window: usize, genes: &[u32]) -> Result<Vec<f32>, GenerateError> {
+        Ok(model.median_dispersions(&self.embeddings[window].range(0..self.split.n_context), genes)?)
     }
 }
 

@@ -8,6 +8,7 @@
 pub mod attention;
 pub mod checkpoint;
 pub mod config;
+pub mod cpu;
 pub mod embed;
 pub mod folder;
 pub mod generate;
@@ -18,4 +19,5 @@ pub mod random;
 pub mod sample;
 pub mod schedule;
 pub mod tensors;
+pub mod tokens;
 pub mod windows;

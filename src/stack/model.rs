@@ -16,7 +16,7 @@ use rayon::prelude::*;
 
 use super::checkpoint::{Checkpoint, CheckpointError, Kind};
 use super::config::ModelConfig;
-use super::tensors;
+use super::{cpu, tensors};
 use crate::domain::Csr;
 
 /// Why the network could not be built or run.
@@ -28,6 +28,9 @@ pub enum ModelError {
     /// The tensor library, out of memory for example.
     #[error("the model could not be computed: {0}")]
     Tensor(#[from] candle_core::Error),
+    /// Lower precision on a processor that has no arithmetic for it.
+    #[error("this processor cannot multiply bf16 numbers; use f32")]
+    NoBf16,
     /// A result that is not a number, from damaged weights.
     #[error("the model computed {what} that are not finite numbers; its weights may be damaged")]
     NotFinite {
@@ -47,19 +50,32 @@ pub struct Model {
 /// The parameters, where they are computed with.
 #[derive(Debug)]
 enum Network {
+    Cpu(Box<cpu::Network>),
     Tensors(tensors::Network),
+}
+
+/// How exactly the large products are computed. All else is `f32` in any case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// As the reference.
+    #[default]
+    F32,
+    /// Operands rounded to 8 bits, sums in `f32`: errors of a percent or so, in much less time.
+    Bf16,
 }
 
 /// Where a model computes.
 #[derive(Clone, Debug)]
 pub enum Compute {
+    /// On the cores of the processor.
+    Cpu(Precision),
     /// In tensors on a device: a GPU, or the CPU to compare with.
     Tensors(Device),
 }
 
 impl Default for Compute {
     fn default() -> Self {
-        Self::Tensors(Device::Cpu)
+        Self::Cpu(Precision::F32)
     }
 }
 
@@ -146,6 +162,10 @@ impl Model {
             config: checkpoint.config().clone(),
             kind: checkpoint.kind(),
             network: match compute {
+                Compute::Cpu(precision) => {
+                    let network = cpu::Network::load(checkpoint, *precision)?;
+                    Network::Cpu(Box::new(network.ok_or(ModelError::NoBf16)?))
+                }
                 Compute::Tensors(device) => Network::Tensors(tensors::Network::load(checkpoint, device)?),
             },
         })
@@ -169,6 +189,7 @@ impl Model {
     pub fn tokens(&self, counts: &Csr, rows: &[usize]) -> Result<States, ModelError> {
         assert_eq!(counts.n_cols(), self.config.n_genes, "counts over the model's genes");
         let values = match &self.network {
+            Network::Cpu(network) => network.tokens(counts, rows),
             Network::Tensors(network) => network.tokens(counts, rows)?,
         };
         Ok(States::new(values, self.config.width()))
@@ -190,10 +211,17 @@ impl Model {
         n_prompt: usize,
         see: Option<&mut See<'_>>,
     ) -> Result<States, ModelError> {
-        let values = match &self.network {
-            Network::Tensors(network) => network.embed(tokens.values(), n_context, n_prompt, see)?,
-        };
-        Ok(States::new(values, self.config.width()))
+        match &self.network {
+            Network::Cpu(network) => {
+                let mut states = tokens;
+                network.embed(&mut states.values, n_context, n_prompt, see);
+                Ok(states)
+            }
+            Network::Tensors(network) => {
+                let values = network.embed(tokens.values(), n_context, n_prompt, see)?;
+                Ok(States::new(values, self.config.width()))
+            }
+        }
     }
 
     /// How much each cell from `n_context` on looks like a still-masked query (positive) rather than
@@ -203,6 +231,7 @@ impl Model {
             return Ok(None);
         }
         let logits = match &self.network {
+            Network::Cpu(network) => network.query_logits(embeddings.values(), n_context),
             Network::Tensors(network) => network.query_logits(embeddings.values(), n_context)?,
         };
         finite(&logits, "logits")?;
@@ -212,6 +241,7 @@ impl Model {
     /// Each gene's share of a cell's counts, one row of G per cell, row by row.
     pub fn scales(&self, embeddings: &States) -> Result<Vec<f32>, ModelError> {
         let scales = match &self.network {
+            Network::Cpu(network) => network.scales(embeddings.values()),
             Network::Tensors(network) => network.scales(embeddings.values())?,
         };
         finite(&scales, "expression values")?;
@@ -223,23 +253,30 @@ impl Model {
         Ok(self.raw_dispersions(embeddings)?.into_iter().map(softplus).collect())
     }
 
-    /// Each gene's dispersion in a window: the lower median over the given context cells.
-    ///
-    /// Softplus never falls, so it is applied to the median alone.
-    pub fn median_dispersions(&self, context: &States) -> Result<Vec<f32>, ModelError> {
-        let genes = self.config.n_genes;
-        let raw = self.raw_dispersions(context)?;
-        let cells = context.n_cells();
-        let median = |gene: usize| {
-            let mut column: Vec<f32> = (0..cells).map(|cell| raw[cell * genes + gene]).collect();
-            let (_, median, _) = column.select_nth_unstable_by((cells - 1) / 2, f32::total_cmp);
-            softplus(*median)
+    /// Dispersion of each of the given genes in a window: the lower median over its context cells.
+    pub fn median_dispersions(&self, context: &States, genes: &[u32]) -> Result<Vec<f32>, ModelError> {
+        let medians = match &self.network {
+            Network::Cpu(network) => network.median_dispersions(context.values(), genes),
+            Network::Tensors(network) => {
+                let raw = network.raw_dispersions(context.values())?;
+                let n_cells = context.n_cells();
+                let median = |gene: &u32| {
+                    let cell = raw.iter().skip(*gene as usize).step_by(self.config.n_genes);
+                    let mut cells: Vec<f32> = cell.copied().collect();
+                    let (_, median, _) = cells.select_nth_unstable_by((n_cells - 1) / 2, f32::total_cmp);
+                    // Softplus never falls, so it can wait for the median.
+                    softplus(*median)
+                };
+                genes.par_iter().map(median).collect()
+            }
         };
-        Ok((0..genes).into_par_iter().map(median).collect())
+        finite(&medians, "dispersions")?;
+        Ok(medians)
     }
 
     fn raw_dispersions(&self, embeddings: &States) -> Result<Vec<f32>, ModelError> {
         let raw = match &self.network {
+            Network::Cpu(network) => network.raw_dispersions(embeddings.values()),
             Network::Tensors(network) => network.raw_dispersions(embeddings.values())?,
         };
         finite(&raw, "dispersions")?;
@@ -248,7 +285,7 @@ impl Model {
 }
 
 /// log(1 + eˣ) as torch computes it: x itself above 20.
-fn softplus(x: f32) -> f32 {
+pub(super) fn softplus(x: f32) -> f32 {
     if x > 20.0 { x } else { x.exp().ln_1p() }
 }
 

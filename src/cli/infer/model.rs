@@ -78,7 +78,7 @@ pub fn load(path: &Path, genes: Option<&Path>, compute: &Compute) -> Result<Load
 
 /// The device, and how it is called in a summary.
 pub fn device(wanted: DeviceArg) -> Result<(Compute, &'static str)> {
-    let cpu = (Compute::Tensors(Device::Cpu), "cpu");
+    let cpu = (Compute::default(), "cpu");
     let cuda = || Device::new_cuda(0).map(|device| (Compute::Tensors(device), "cuda:0"));
     match wanted {
         DeviceArg::Cpu => Ok(cpu),

@@ -10,6 +10,7 @@ use serde_json::{Map, Number, Value};
 use super::Problem;
 use super::element::Element;
 use super::pickle::{Global, Node, Pickle, Ref};
+use super::values::Span;
 use super::zip::Archive;
 
 /// An opened checkpoint.
@@ -80,6 +81,16 @@ impl Reader {
         self.tensors.get(name).map(|tensor| tensor.shape.as_slice())
     }
 
+    /// Where the values of a tensor are, if its storage holds them as they are and nothing else.
+    pub fn span(&mut self, name: &str) -> Result<Option<Span>, Problem> {
+        let tensor = self.tensors.get(name).ok_or_else(|| Problem::Missing(name.to_owned()))?;
+        if tensor.element != Element::F32 || tensor.offset != 0 || !tensor.is_contiguous() {
+            return Ok(None);
+        }
+        let bytes = 4 * tensor.shape.iter().product::<usize>() as u64;
+        Ok(self.archive.span(&tensor.storage)?.filter(|span| span.bytes == bytes))
+    }
+
     /// The values of a tensor, row by row.
     pub fn read(&mut self, name: &str) -> Result<Vec<f32>, Problem> {
         let tensor = self.tensors.get(name).ok_or_else(|| Problem::Missing(name.to_owned()))?;
@@ -111,19 +122,23 @@ impl Tensor {
         }
     }
 
+    /// Whether the elements lie in row order.
+    fn is_contiguous(&self) -> bool {
+        let mut expected = 1;
+        self.shape.iter().zip(&self.strides).rev().all(|(&size, &stride)| {
+            let fits = size == 1 || stride == expected;
+            expected *= size;
+            fits
+        })
+    }
+
     /// The elements in row order. The checks of [`Tensor::check`] hold.
     fn gather(&self, mut storage: Vec<f32>) -> Vec<f32> {
         let count = self.shape.iter().product();
         if count == 0 {
             return Vec::new();
         }
-        let mut expected = 1;
-        let mut contiguous = true;
-        for (&size, &stride) in self.shape.iter().zip(&self.strides).rev() {
-            contiguous &= size == 1 || stride == expected;
-            expected *= size;
-        }
-        if contiguous {
+        if self.is_contiguous() {
             storage.truncate(self.offset + count);
             storage.drain(..self.offset);
             return storage;

@@ -8,14 +8,18 @@ mod element;
 mod lightning;
 pub mod pickle;
 mod safetensors;
+mod values;
 mod zip;
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use memmap2::Mmap;
 use serde::{Deserialize, Serialize};
 
+pub use self::values::Values;
 use super::config::{ConfigError, ModelConfig};
 
 /// Name of the weights in the folder of an imported model.
@@ -131,6 +135,8 @@ pub struct Checkpoint {
     source: Source,
     config: ModelConfig,
     kind: Kind,
+    /// The weights, mapped when the first parameter is used where it lies.
+    map: Option<Arc<Mmap>>,
 }
 
 #[derive(Debug)]
@@ -163,7 +169,7 @@ impl Checkpoint {
         let names = source.names();
         let kind = if names.iter().any(|name| name == "cls.0.weight") { Kind::Aligned } else { Kind::Base };
         check(&source, &names, &config, kind)?;
-        Ok(Self { path: path.to_owned(), weights, source, config, kind })
+        Ok(Self { path: path.to_owned(), weights, source, config, kind, map: None })
     }
 
     /// The path it was opened by.
@@ -193,6 +199,32 @@ impl Checkpoint {
             Source::Safetensors(reader) => reader.read(name),
         };
         values.map_err(|problem| CheckpointError { path: self.path.clone(), problem })
+    }
+
+    /// The values of one parameter, row by row, without a copy where the file has them as `f32`.
+    pub fn values(&mut self, name: &str) -> Result<Values, CheckpointError> {
+        self.values_in_place(name).map_err(|problem| CheckpointError { path: self.path.clone(), problem })
+    }
+
+    fn values_in_place(&mut self, name: &str) -> Result<Values, Problem> {
+        let span = match &mut self.source {
+            Source::Lightning(reader) => reader.span(name)?,
+            Source::Safetensors(reader) => reader.span(name),
+        };
+        if let Some(span) = span {
+            let map = match &self.map {
+                Some(map) => map,
+                None => self.map.insert(values::map(&File::open(&self.weights)?)?),
+            };
+            if let Some(values) = Values::mapped(map, span, name)? {
+                return Ok(values);
+            }
+        }
+        let values = match &mut self.source {
+            Source::Lightning(reader) => reader.read(name)?,
+            Source::Safetensors(reader) => reader.read(name)?,
+        };
+        Ok(Values::read(values))
     }
 
     /// Writes every parameter as safetensors in `f32`.

@@ -9,6 +9,7 @@ use safetensors::tensor::{Metadata, TensorInfo};
 
 use super::Problem;
 use super::element::Element;
+use super::values::Span;
 
 /// The longest header that is read; one of 200 parameters is about 20 kB.
 const MAX_HEADER: u64 = 16 << 20;
@@ -53,6 +54,13 @@ impl Reader {
     /// Shape of a tensor.
     pub fn shape(&self, name: &str) -> Option<&[usize]> {
         self.metadata.info(name).map(|info| info.shape.as_slice())
+    }
+
+    /// Where the values of a tensor are, if they are `f32`.
+    pub fn span(&self, name: &str) -> Option<Span> {
+        let info = self.metadata.info(name).filter(|info| info.dtype == Dtype::F32)?;
+        let (start, end) = info.data_offsets;
+        Some(Span { start: self.data_start + start as u64, bytes: (end - start) as u64, crc32: None })
     }
 
     /// The values of a tensor, row by row.

@@ -7,6 +7,7 @@ use zip::{CompressionMethod, ZipArchive};
 
 use super::Problem;
 use super::pickle::MAX_BYTES;
+use super::values::Span;
 
 /// An opened archive.
 #[derive(Debug)]
@@ -63,6 +64,15 @@ impl Archive {
     pub fn storage(&mut self, key: &str) -> Result<Vec<u8>, Problem> {
         let name = self.storage_name(key)?;
         self.read(&name, None)
+    }
+
+    /// Where the bytes of a storage are.
+    pub fn span(&mut self, key: &str) -> Result<Option<Span>, Problem> {
+        let name = self.storage_name(key)?;
+        let bytes = self.stored_size(&name)?;
+        let entry = self.zip.by_name(&format!("{}/{name}", self.root))?;
+        let crc32 = Some(entry.crc32());
+        Ok(entry.data_start().map(|start| Span { start, bytes, crc32 }))
     }
 
     fn storage_name(&self, key: &str) -> Result<String, Problem> {

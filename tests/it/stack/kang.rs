@@ -1,5 +1,6 @@
 //! A small trained model on real cells: PBMC of two donors, interferon beta against control.
 
+use std::borrow::Cow;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
@@ -12,6 +13,7 @@ use haystack::stack::genes::{Case, GeneList};
 use haystack::stack::mean_shift;
 use haystack::stack::model::{Compute, Model};
 use haystack::stack::schedule::{ContextRatio, Split};
+use haystack::stack::tokens::Tokenised;
 
 use super::reference::Tensors;
 use crate::support::shared;
@@ -45,15 +47,17 @@ fn first_step_of_the_trained_model() {
     let stored = Tensors::load(&kang.folder.join("parity_A_step1.safetensors"));
     let query = kang.counts("query_B_ctrl");
     let split = Split::new(kang.model.config().n_cells, 0.25, ContextRatio::Single(0.2)).unwrap();
+    let genes: Vec<u32> = (0..kang.model.config().n_genes as u32).collect();
     for prompt in ["stim_101", "ctrl_101"] {
         let base = kang.counts(&format!("base_{prompt}"));
+        let tokenised = |counts| Tokenised::new(&kang.model, Cow::Borrowed(counts)).unwrap();
+        let (base, query) = (tokenised(&base), tokenised(&query));
         let pass = Pass::run(&kang.model, &base, &query, split, 43, |_, _| ControlFlow::Continue(())).unwrap();
         stored.check(&format!("{prompt}.logits"), &pass.query_logits(&kang.model).unwrap().unwrap());
         let (mut means, mut thetas) = (vec![], vec![]);
         for window in 0..pass.windows().len() {
-            let prediction = pass.predict(&kang.model, window, |_| true).unwrap().unwrap();
-            means.extend(prediction.means);
-            thetas.extend(prediction.theta);
+            means.extend(pass.means(&kang.model, window, |_| true).unwrap().unwrap().values);
+            thetas.extend(pass.dispersions(&kang.model, window, &genes).unwrap());
         }
         stored.check_rows(&format!("{prompt}.nb_mean"), &means);
         if prompt == "stim_101" {

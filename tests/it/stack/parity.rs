@@ -1,5 +1,6 @@
 //! Every number of the network and the generation against the reference package.
 
+use std::borrow::Cow;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +11,7 @@ use haystack::stack::generate::{Counts, Generation, Pass, Progress};
 use haystack::stack::genes::GeneList;
 use haystack::stack::model::{Block, Compute, Model};
 use haystack::stack::schedule::{ContextRatio, Split};
+use haystack::stack::tokens::Tokenised;
 use haystack::stack::windows;
 use serde_json::Value;
 
@@ -75,7 +77,7 @@ fn forward_pass_of_the_base_model_with_a_prompt() {
             embeddings.extend(embedded.values());
             // The settings of this pass are .25 and .25.
             let context = embedded.range(0..n_cells / 2);
-            medians.extend(model.median_dispersions(&context).unwrap());
+            medians.extend(model.median_dispersions(&context, &all_genes(&model)).unwrap());
         }
         stored.check("embeddings", &embeddings);
         stored.check("dispersion_median", &medians);
@@ -116,7 +118,7 @@ fn forward_pass_of_the_aligned_model_in_every_setting() {
                 }
                 dispersions.extend(model.dispersions(&embedded).unwrap());
                 let context = embedded.range(0..split.n_context);
-                medians.extend(model.median_dispersions(&context).unwrap());
+                medians.extend(model.median_dispersions(&context, &all_genes(&model)).unwrap());
             }
             stored.check(&name("embeddings"), &embeddings);
             stored.check(&name("logits"), &logits);
@@ -165,7 +167,7 @@ fn prediction_in_context() {
             let context = ContextRatio::Double(ratio("context_ratio"));
             let split = Split::new(model.config().n_cells, ratio("prompt_ratio"), context).unwrap();
             let seed = about["random_seed"].as_u64().unwrap();
-            let pass = Pass::run(&model, &inputs.base, &inputs.query, split, seed, go_on).unwrap();
+            let pass = Pass::run(&model, &tokenised(&model, &inputs.base), &tokenised(&model, &inputs.query), split, seed, go_on).unwrap();
             check_windows(pass.windows(), &about["windows"]);
             let (means, thetas) = predict_all(&pass, &model, inputs.query.n_rows());
             stored.check_rows(&format!("{call}.predict_mean"), &means);
@@ -223,7 +225,7 @@ fn check_generation(mode: Mode, file: &str) {
             assert_eq!(done.step.seed, step["seed"].as_u64().unwrap());
             // What was predicted for every cell, also for those that were kept.
             let split = Split::new(model.config().n_cells, sampling.prompt_ratio, done.step.context_ratio).unwrap();
-            let pass = Pass::run(&model, base, &before, split, done.step.seed, go_on).unwrap();
+            let pass = Pass::run(&model, &tokenised(&model, base), &tokenised(&model, &before), split, done.step.seed, go_on).unwrap();
             check_windows(pass.windows(), &step["windows"]);
             let (means, thetas) = predict_all(&pass, &model, query.n_rows());
             stored.check_rows(&name("mu_test"), &means);
@@ -255,10 +257,10 @@ impl Inputs {
 fn predict_all(pass: &Pass, model: &Model, n_query: usize) -> (Vec<f32>, Vec<f32>) {
     let (mut means, mut thetas, mut cells) = (vec![], vec![], vec![]);
     for window in 0..pass.windows().len() {
-        let prediction = pass.predict(model, window, |_| true).unwrap().unwrap();
-        cells.extend(prediction.cells);
-        means.extend(prediction.means);
-        thetas.extend(prediction.theta);
+        let expected = pass.means(model, window, |_| true).unwrap().unwrap();
+        cells.extend(expected.cells);
+        means.extend(expected.values);
+        thetas.extend(pass.dispersions(model, window, &all_genes(model)).unwrap());
     }
     assert_eq!(cells, (0..n_query).collect::<Vec<_>>());
     (means, thetas)
@@ -277,6 +279,14 @@ fn check_windows(found: &[windows::Window], expected: &Value) {
 /// The attention mask of the reference: true where a prompt cell may not see another.
 fn blocked(n_cells: usize, n_prompt: usize) -> Vec<bool> {
     (0..n_cells).flat_map(|row| (0..n_cells).map(move |column| row < n_prompt && column >= n_prompt)).collect()
+}
+
+fn tokenised<'a>(model: &Model, counts: &'a Csr) -> Tokenised<'a> {
+    Tokenised::new(model, Cow::Borrowed(counts)).unwrap()
+}
+
+fn all_genes(model: &Model) -> Vec<u32> {
+    (0..model.config().n_genes as u32).collect()
 }
 
 fn whole_windows(counts: &Csr, n_cells: usize) -> Vec<Vec<usize>> {

@@ -26,7 +26,7 @@ pub fn models() -> Vec<PathBuf> {
 
 /// The ways to compute that this machine has.
 pub fn computes() -> Vec<Compute> {
-    vec![Compute::Tensors(Device::Cpu)]
+    vec![Compute::default(), Compute::Tensors(Device::Cpu)]
 }
 
 /// Named tensors of a safetensors file.

@@ -1,0 +1,364 @@
+//! Matrix products of rows with rows: `out[m][n] = left[n] · right[m]`.
+//!
+//! The left operand is usually the weights of a linear map, its rows the outputs; the right one the
+//! cells. Both are packed in strips of 32 rows for the [`Kernel`] in use, the right one once, the
+//! left one panel by panel while it is used, so that weights stay as they are in their file. Every
+//! sum is formed by one thread in one order: results do not depend on the number of threads.
+
+use std::cell::RefCell;
+
+use bytemuck::{Pod, Zeroable, cast_slice, cast_slice_mut};
+use rayon::prelude::*;
+
+use super::lanes;
+#[cfg(target_arch = "x86_64")]
+use super::tiles::{self, Parts, Tiles};
+use super::transpose::transpose;
+
+/// Rows of a strip.
+pub const STRIP: usize = 32;
+
+/// Bytes of packed left rows that a thread works on at a time: what its cache takes besides the
+/// right strip.
+const PANEL_BYTES: usize = 640 << 10;
+
+/// How products are computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kernel {
+    /// In vector lanes, `f32`.
+    Lanes,
+    /// In matrix tiles.
+    #[cfg(target_arch = "x86_64")]
+    Tiles(Parts),
+}
+
+impl Kernel {
+    /// The fastest for `f32` precision on this processor.
+    pub fn full() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if tiles::available() {
+            return Self::Tiles(Parts::Three);
+        }
+        Self::Lanes
+    }
+
+    /// For `bf16` precision, where this processor has an arithmetic for it.
+    pub fn half() -> Option<Self> {
+        #[cfg(target_arch = "x86_64")]
+        if tiles::available() {
+            return Some(Self::Tiles(Parts::One));
+        }
+        None
+    }
+
+    fn strip_bytes(self, len: usize) -> usize {
+        match self {
+            Self::Lanes => 4 * lanes::strip_len(len),
+            #[cfg(target_arch = "x86_64")]
+            Self::Tiles(parts) => parts.strip_bytes(len),
+        }
+    }
+
+    fn pack_left<'a>(self, rows: impl Iterator<Item = &'a [f32]>, strip: &mut [u8]) {
+        match self {
+            Self::Lanes => lanes::pack_left(rows, cast_slice_mut(strip)),
+            #[cfg(target_arch = "x86_64")]
+            Self::Tiles(parts) => tiles::pack_left(rows, parts, strip),
+        }
+    }
+
+    fn pack_right<'a>(self, rows: impl Iterator<Item = &'a [f32]>, strip: &mut [u8]) {
+        match self {
+            Self::Lanes => lanes::pack_right(rows, cast_slice_mut(strip)),
+            #[cfg(target_arch = "x86_64")]
+            Self::Tiles(parts) => tiles::pack_right(rows, parts, strip),
+        }
+    }
+}
+
+/// A kernel made ready on this thread.
+enum Ready {
+    Lanes,
+    #[cfg(target_arch = "x86_64")]
+    Tiles(Tiles, Parts),
+}
+
+impl Ready {
+    fn new(kernel: Kernel) -> Self {
+        match kernel {
+            Kernel::Lanes => Self::Lanes,
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Tiles(parts) => Self::Tiles(Tiles::new(), parts),
+        }
+    }
+
+    fn multiply(&self, left: &[u8], right: &[u8], sums: &mut Sums) {
+        match self {
+            Self::Lanes => lanes::multiply(cast_slice(left), cast_slice(right), sums),
+            #[cfg(target_arch = "x86_64")]
+            Self::Tiles(tiles, parts) => tiles.multiply(left, right, *parts, sums),
+        }
+    }
+}
+
+/// Products of 32 left rows with 32 right rows.
+pub type Sums = [f32; STRIP * STRIP];
+
+/// Rows of numbers somewhere in a slice.
+#[derive(Clone, Copy, Debug)]
+pub struct Rows<'a> {
+    values: &'a [f32],
+    /// From the start of a row to the next.
+    stride: usize,
+    /// Numbers of a row.
+    len: usize,
+    n: usize,
+    /// Which rows, where not all.
+    chosen: Option<&'a [u32]>,
+}
+
+impl<'a> Rows<'a> {
+    /// `n` rows of `len` numbers, `stride` apart.
+    ///
+    /// # Panics
+    /// If the slice is too short.
+    pub fn new(values: &'a [f32], n: usize, len: usize, stride: usize) -> Self {
+        assert!(n == 0 || (n - 1) * stride + len <= values.len(), "rows within the slice");
+        Self { values, stride, len, n, chosen: None }
+    }
+
+    /// Only some rows, in the given order.
+    ///
+    /// # Panics
+    /// If one is out of range.
+    pub fn choose(self, rows: &'a [u32]) -> Self {
+        assert!(rows.iter().all(|&row| (row as usize) < self.n), "rows that are there");
+        Self { chosen: Some(rows), n: rows.len(), ..self }
+    }
+
+    /// Number of rows.
+    pub fn n(&self) -> usize {
+        self.n
+    }
+
+    fn strip(&self, strip: usize) -> impl Iterator<Item = &'a [f32]> + use<'a> {
+        let rows = *self;
+        (strip * STRIP..rows.n.min((strip + 1) * STRIP)).map(move |row| {
+            let row = rows.chosen.map_or(row, |chosen| chosen[row] as usize);
+            &rows.values[row * rows.stride..][..rows.len]
+        })
+    }
+}
+
+/// A packed operand: the right one, or left one that is kept.
+#[derive(Debug, Default)]
+pub struct Packed {
+    bytes: Aligned,
+    strip_bytes: usize,
+    len: usize,
+    n: usize,
+}
+
+impl Packed {
+    /// Packs rows as the right operand, on all threads.
+    pub fn right(&mut self, kernel: Kernel, rows: Rows<'_>) {
+        self.set_up(kernel, rows);
+        let strip_bytes = self.strip_bytes;
+        self.bytes.get_mut().par_chunks_exact_mut(strip_bytes).enumerate().for_each(|(i, strip)| {
+            kernel.pack_right(rows.strip(i), strip);
+        });
+    }
+
+    /// The same on this thread.
+    pub fn right_here(&mut self, kernel: Kernel, rows: Rows<'_>) {
+        self.set_up(kernel, rows);
+        let strip_bytes = self.strip_bytes;
+        for (i, strip) in self.bytes.get_mut().chunks_exact_mut(strip_bytes).enumerate() {
+            kernel.pack_right(rows.strip(i), strip);
+        }
+    }
+
+    /// Packs rows as a left operand that is used many times, on all threads.
+    pub fn left(kernel: Kernel, rows: Rows<'_>) -> Self {
+        let mut packed = Self::default();
+        packed.set_up(kernel, rows);
+        let strip_bytes = packed.strip_bytes;
+        packed.bytes.get_mut().par_chunks_exact_mut(strip_bytes).enumerate().for_each(|(i, strip)| {
+            kernel.pack_left(rows.strip(i), strip);
+        });
+        packed
+    }
+
+    fn set_up(&mut self, kernel: Kernel, rows: Rows<'_>) {
+        self.strip_bytes = kernel.strip_bytes(rows.len);
+        self.len = rows.len;
+        self.n = rows.n;
+        self.bytes.resize(rows.n.div_ceil(STRIP) * self.strip_bytes);
+    }
+
+    fn strip(&self, i: usize) -> &[u8] {
+        &self.bytes.get()[i * self.strip_bytes..][..self.strip_bytes]
+    }
+}
+
+/// The left operand.
+#[derive(Clone, Copy, Debug)]
+pub enum Left<'a> {
+    /// To be packed as it is used.
+    Rows(Rows<'a>),
+    /// Packed before.
+    Packed(&'a Packed),
+}
+
+impl Left<'_> {
+    fn n(&self) -> usize {
+        match self {
+            Self::Rows(rows) => rows.n,
+            Self::Packed(packed) => packed.n,
+        }
+    }
+}
+
+/// Where products go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// A row for each right row.
+    ByRight,
+    /// A row for each left row.
+    ByLeft,
+}
+
+/// Rows of numbers to be written, possibly of a wider matrix.
+pub struct Out<'a> {
+    /// The first number of the first row on.
+    pub values: &'a mut [f32],
+    /// From the start of a row to the next.
+    pub stride: usize,
+    /// What a row is for.
+    pub layout: Layout,
+}
+
+/// The product, on all threads. `finish` changes each run of numbers, given the index of its first
+/// column, before it is left.
+pub fn product(kernel: Kernel, left: Left<'_>, right: &Packed, out: Out<'_>, finish: impl Fn(usize, &mut [f32]) + Sync) {
+    let target = Target::new(left.n(), right.n, out);
+    let strips = left.n().div_ceil(STRIP);
+    let per_panel = (PANEL_BYTES / right.strip_bytes.max(1)).clamp(1, 32);
+    (0..strips.div_ceil(per_panel)).into_par_iter().for_each(|panel| {
+        let strips = panel * per_panel..strips.min((panel + 1) * per_panel);
+        multiply_panel(kernel, left, strips, right, &target, &finish);
+    });
+}
+
+/// The product, on this thread.
+pub fn product_here(kernel: Kernel, left: Left<'_>, right: &Packed, out: Out<'_>) {
+    let target = Target::new(left.n(), right.n, out);
+    multiply_panel(kernel, left, 0..left.n().div_ceil(STRIP), right, &target, &|_, _| ());
+}
+
+fn multiply_panel(
+    kernel: Kernel,
+    left: Left<'_>,
+    strips: std::ops::Range<usize>,
+    right: &Packed,
+    target: &Target,
+    finish: &(impl Fn(usize, &mut [f32]) + Sync),
+) {
+    thread_local! {
+        static PANEL: RefCell<Aligned> = RefCell::default();
+    }
+    PANEL.with_borrow_mut(|panel| {
+        let strip_bytes = right.strip_bytes;
+        if let Left::Rows(rows) = left {
+            assert_eq!(rows.len, right.len, "rows of one length");
+            panel.resize(strips.len() * strip_bytes);
+            for (strip, to) in strips.clone().zip(panel.get_mut().chunks_exact_mut(strip_bytes)) {
+                kernel.pack_left(rows.strip(strip), to);
+            }
+        }
+        let ready = Ready::new(kernel);
+        let mut sums: Sums = [0.0; STRIP * STRIP];
+        for j in 0..right.n.div_ceil(STRIP) {
+            for (at, i) in strips.clone().enumerate() {
+                let left = match left {
+                    Left::Rows(_) => &panel.get()[at * strip_bytes..][..strip_bytes],
+                    Left::Packed(packed) => packed.strip(i),
+                };
+                ready.multiply(left, right.strip(j), &mut sums);
+                target.write(i, j, &mut sums, finish);
+            }
+        }
+    });
+}
+
+/// The output, shared by threads that write different parts of it.
+struct Target {
+    start: *mut f32,
+    stride: usize,
+    n_left: usize,
+    n_right: usize,
+    layout: Layout,
+}
+
+#[expect(unsafe_code, reason = "each pair of strips is written by one thread")]
+// SAFETY: `write` touches the block of its strips alone, and `product` gives each block to one thread.
+unsafe impl Sync for Target {}
+
+impl Target {
+    fn new(n_left: usize, n_right: usize, out: Out<'_>) -> Self {
+        let (rows, columns) = match out.layout {
+            Layout::ByRight => (n_right, n_left),
+            Layout::ByLeft => (n_left, n_right),
+        };
+        assert!(rows == 0 || (rows - 1) * out.stride + columns <= out.values.len(), "room for every product");
+        Self { start: out.values.as_mut_ptr(), stride: out.stride, n_left, n_right, layout: out.layout }
+    }
+
+    /// Writes the products of left strip i with right strip j.
+    fn write(&self, i: usize, j: usize, sums: &mut Sums, finish: &impl Fn(usize, &mut [f32])) {
+        let lefts = (self.n_left - i * STRIP).min(STRIP);
+        let rights = (self.n_right - j * STRIP).min(STRIP);
+        let (row, column, rows, columns) = match self.layout {
+            Layout::ByRight => {
+                transpose(sums);
+                (j * STRIP, i * STRIP, rights, lefts)
+            }
+            Layout::ByLeft => (i * STRIP, j * STRIP, lefts, rights),
+        };
+        for (r, sums) in sums.chunks_exact(STRIP).enumerate().take(rows) {
+            // SAFETY: `new` has checked that row and column are within the slice, and no other
+            // thread has this block.
+            #[expect(unsafe_code, reason = "blocks of a matrix are no slices")]
+            let to = unsafe {
+                std::slice::from_raw_parts_mut(self.start.add((row + r) * self.stride + column), columns)
+            };
+            to.copy_from_slice(&sums[..columns]);
+            finish(column, to);
+        }
+    }
+}
+
+/// Bytes that start at a cache line. Contents do not survive a resize.
+#[derive(Debug, Default)]
+struct Aligned(Vec<Line>);
+
+#[derive(Clone, Copy, Debug, Zeroable, Pod)]
+#[repr(C, align(64))]
+struct Line([u8; 64]);
+
+impl Aligned {
+    /// # Panics
+    /// If it is not whole lines.
+    fn resize(&mut self, bytes: usize) {
+        assert_eq!(bytes % 64, 0, "whole lines");
+        self.0.resize(bytes / 64, Line::zeroed());
+    }
+
+    fn get(&self) -> &[u8] {
+        cast_slice(&self.0)
+    }
+
+    fn get_mut(&mut self) -> &mut [u8] {
+        cast_slice_mut(&mut self.0)
+    }
+}
