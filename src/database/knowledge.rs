@@ -195,26 +195,25 @@ impl Database {
 
     /// All regulations with the name of their network, in no order.
     pub async fn regulons(&self) -> Result<Vec<(String, Regulation)>> {
-        let rows = self
-            .columns("SELECT string_agg(network || $1 || source || $1 || target || $1 || weight, $2) FROM regulons")
-            .await?;
-        let regulation = |[network, source, target, weight]: [&str; 4]| {
+        let columns = format!("network, source, target, {}", self.as_exact_text("weight"));
+        let rows: Vec<[String; 4]> = self.all_rows("regulons", &columns).await?;
+        let regulation = |[network, source, target, weight]: [String; 4]| {
             let weight =
                 weight.parse().map_err(|_| stored("regulons", "weight", format!("'{weight}' is not a number")))?;
-            Ok((network.to_owned(), Regulation { source: source.to_owned(), target: target.to_owned(), weight }))
+            Ok((network, Regulation { source, target, weight }))
         };
-        rows.rows().map(regulation).collect()
+        rows.into_iter().map(regulation).collect()
     }
 
     /// All markers, in no order; one that several sources name comes several times.
     pub async fn markers(&self) -> Result<Vec<Marker>> {
-        let rows = self.columns("SELECT string_agg(cell_type_id || $1 || gene, $2) FROM markers").await?;
-        let marker = |[id, gene]: [&str; 2]| {
+        let rows: Vec<[String; 2]> = self.all_rows("markers", "cell_type_id, gene").await?;
+        let marker = |[id, gene]: [String; 2]| {
             let cell_type =
                 id.parse().map_err(|error: CurieError| stored("markers", "cell_type_id", error.to_string()))?;
-            Ok(Marker { cell_type, gene: gene.to_owned() })
+            Ok(Marker { cell_type, gene })
         };
-        rows.rows().map(marker).collect()
+        rows.into_iter().map(marker).collect()
     }
 
     /// All perturbations with the name of their source, by source and name.

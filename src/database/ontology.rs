@@ -81,44 +81,34 @@ impl Database {
     /// Every term of every ontology with its synonyms and relations, in no order. Definitions stay
     /// behind; see [`Database::definition`].
     pub async fn ontology_terms(&self) -> Result<Vec<OntologyTerm>> {
-        let rows = self
-            .columns(
-                "SELECT string_agg(id || $1 || name || $1 || CASE WHEN obsolete THEN 'obsolete' ELSE '' END
-                                   || $1 || coalesce(replaced_by, ''), $2) FROM ontology_terms",
-            )
-            .await?;
         let mut terms = Vec::new();
         let mut index = HashMap::new();
-        for [id, name, obsolete, replaced_by] in rows.rows() {
-            index.insert(id, terms.len());
+        let columns = "id, name, CASE WHEN obsolete THEN 1 ELSE 0 END, replaced_by";
+        let rows: Vec<(String, String, u8, Option<String>)> = self.all_rows("ontology_terms", columns).await?;
+        for (id, name, obsolete, replaced_by) in rows {
             terms.push(OntologyTerm {
-                id: stored_id(id, "id")?,
-                name: name.to_owned(),
+                id: stored_id(&id, "id")?,
+                name,
                 definition: None,
                 synonyms: Vec::new(),
                 relations: Vec::new(),
-                obsolete: !obsolete.is_empty(),
-                replaced_by: Some(replaced_by)
-                    .filter(|id| !id.is_empty())
-                    .map(|id| stored_id(id, "replaced_by"))
-                    .transpose()?,
+                obsolete: obsolete == 1,
+                replaced_by: replaced_by.map(|id| stored_id(&id, "replaced_by")).transpose()?,
             });
+            index.insert(id, terms.len() - 1);
         }
-        let synonyms =
-            self.columns("SELECT string_agg(term_id || $1 || scope || $1 || synonym, $2) FROM synonyms").await?;
-        for [id, scope, text] in synonyms.rows() {
-            if let Some(&at) = index.get(id) {
+        let synonyms: Vec<[String; 3]> = self.all_rows("synonyms", "term_id, scope, synonym").await?;
+        for [id, scope, text] in synonyms {
+            if let Some(&at) = index.get(&id) {
                 let scope = scope.parse().map_err(|error| stored("synonyms", "scope", error))?;
-                terms[at].synonyms.push(Synonym { text: text.to_owned(), scope });
+                terms[at].synonyms.push(Synonym { text, scope });
             }
         }
-        let edges = self
-            .columns("SELECT string_agg(subject || $1 || relation || $1 || object, $2) FROM ontology_edges")
-            .await?;
-        for [subject, relation, object] in edges.rows() {
-            if let Some(&at) = index.get(subject) {
+        let edges: Vec<[String; 3]> = self.all_rows("ontology_edges", "subject, relation, object").await?;
+        for [subject, relation, object] in edges {
+            if let Some(&at) = index.get(&subject) {
                 let relation = relation.parse().map_err(|error| stored("ontology_edges", "relation", error))?;
-                terms[at].relations.push((relation, stored_id(object, "object")?));
+                terms[at].relations.push((relation, stored_id(&object, "object")?));
             }
         }
         for term in &mut terms {

@@ -168,7 +168,9 @@ impl Csr {
 
     /// Sum of each row, in `f64`.
     pub fn row_sums(&self) -> Vec<f64> {
-        (0..self.n_rows()).map(|row| self.row(row).1.iter().map(|&v| f64::from(v)).sum()).collect()
+        // Not `Iterator::sum`, which begins at -0.0: the sum of nothing would be printed as "-0".
+        let sum = |row| self.row(row).1.iter().fold(0.0, |sum, &value| sum + f64::from(value));
+        (0..self.n_rows()).map(sum).collect()
     }
 }
 
@@ -215,5 +217,6 @@ mod tests {
         assert_eq!(columns.row(0), (&[0, 2, 3][..], &[2.0, 1.0, 2.0][..]));
         assert_eq!(columns.row(2), (&[0, 3][..], &[4.0, 4.0][..]));
         assert_eq!(matrix().row_sums(), vec![3.0, 0.0, 7.0]);
+        assert!(matrix().row_sums()[1].is_sign_positive(), "an empty row sums to 0, not to -0");
     }
 }

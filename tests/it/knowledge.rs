@@ -1,7 +1,7 @@
 //! Knowledge through the database: stored whole or not at all, once, and found again.
 
-use haystack::database::{Database, Stored};
-use haystack::domain::Curie;
+use haystack::database::{Database, Facts, Stored};
+use haystack::domain::{Curie, Ontology, OntologyTerm, Regulation, Scope, Synonym};
 use haystack::knowledge::{Error, Kind, Knowledge, Resolution, Source, import};
 
 use crate::support::{databases, shared};
@@ -116,6 +116,38 @@ async fn facts_are_replaced_by_source_and_perturbations_put_together() {
         let weights: Vec<_> = knowledge.regulons()["net"].iter().map(|r| (r.target.as_str(), r.weight)).collect();
         assert_eq!(weights, [("IRF1", 1.0), ("MYC", -0.5)]);
         assert!(knowledge.is_gene("irf1") && !knowledge.is_gene("FOO1"));
+    }
+}
+
+/// Any text may be a name, and a number is the same number afterwards.
+#[tokio::test]
+async fn what_is_stored_comes_back_to_the_last_character_and_bit() {
+    for database in databases().await {
+        let odd = "a \"quoted\" \\ name,\u{1e} with\u{1f} separators,\ttabs, \u{7f} and 𝛽-cells";
+        let term = |id: &str, name: &str| OntologyTerm {
+            id: self::id(id),
+            name: name.to_owned(),
+            definition: None,
+            synonyms: vec![Synonym { text: odd.to_owned(), scope: Scope::Exact }],
+            relations: vec![],
+            obsolete: false,
+            replaced_by: None,
+        };
+        let terms = vec![term("CL:1", odd), term("CL:2", "")];
+        let ontology = Ontology { prefix: "CL".into(), version: "1".into(), terms: terms.clone() };
+        database.replace_ontology(&ontology, "a.obo", "x", &|_| {}).await.unwrap();
+        let mut stored = database.ontology_terms().await.unwrap();
+        stored.sort_by(|a, b| a.id.cmp(&b.id));
+        assert_eq!(stored, terms, "{}", database.kind);
+
+        let weights = [0.1 + 0.2, -1.0 / 3.0, f64::MIN_POSITIVE, 5e-324, f64::MAX, 1.0];
+        let regulation = |(n, &weight): (usize, &f64)| Regulation { source: odd.into(), target: n.to_string(), weight };
+        let regulations: Vec<_> = weights.iter().enumerate().map(regulation).collect();
+        database.replace_facts(odd, "x", Facts::Regulons(&regulations), &|_| {}).await.unwrap();
+        let mut stored = database.regulons().await.unwrap();
+        stored.sort_by(|a, b| a.1.target.cmp(&b.1.target));
+        let expected: Vec<_> = regulations.into_iter().map(|regulation| (odd.to_owned(), regulation)).collect();
+        assert_eq!(stored, expected, "{}", database.kind);
     }
 }
 
