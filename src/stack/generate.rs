@@ -1,16 +1,18 @@
 //! Generation in context: query cells are predicted step by step in the light of prompt cells.
 
 use std::borrow::Cow;
+use std::io;
 use std::ops::ControlFlow;
 
 use rayon::prelude::*;
 
 use super::checkpoint::Kind;
 use super::genes::GeneList;
-use super::model::{Model, ModelError, States};
+use super::model::{Model, ModelError};
 use super::random::CounterRng;
 use super::sample::negative_binomial;
 use super::schedule::{self, ScheduleError, Split, Step};
+use super::spool::{self, Budget, Spool, Spooler};
 use super::windows::{self, Window};
 use crate::domain::Csr;
 use crate::domain::inference::{Mode, Sampling};
@@ -62,16 +64,30 @@ pub enum GenerateError {
         "this is a base model, and mdm needs an aligned one to tell finished cells; use mode vanilla, or the aligned model"
     )]
     NotAligned,
+    /// Cells that do not fit in memory go through scratch files.
+    #[error("cells could not be kept in a scratch file: {0}")]
+    Scratch(#[from] io::Error),
     /// The caller asked to stop.
     #[error("stopped before the prediction was finished")]
     Stopped,
 }
 
+/// What decides a generation besides its cells.
+#[derive(Clone, Debug)]
+pub struct Settings<'a> {
+    /// What decides the numbers.
+    pub sampling: &'a Sampling,
+    /// What a prediction puts in a cell.
+    pub counts: Counts,
+    /// Memory for the query cells and for the embeddings of a step, each; without effect on the numbers.
+    pub budget: Budget,
+}
+
 /// Predicted cells.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug)]
 pub struct Generated {
     /// Query cells × model genes.
-    pub counts: Csr,
+    pub counts: Spool,
     /// Of the last step's pass, made *before* its replacements; masked diffusion only.
     pub logits: Option<Vec<f32>>,
 }
@@ -84,12 +100,11 @@ pub fn generate(
     model: &Model,
     genes: &GeneList,
     base: &Csr,
-    query: &Csr,
-    sampling: &Sampling,
-    counts: Counts,
+    query: Spool,
+    settings: &Settings,
     mut on_progress: impl FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Generated, GenerateError> {
-    let mut generation = Generation::new(model, genes, base, query, sampling, counts)?;
+    let mut generation = Generation::new(model, genes, base, query, settings)?;
     let mut logits = None;
     while let Some(step) = generation.advance(&mut on_progress)? {
         logits = step.logits;
@@ -108,7 +123,8 @@ pub struct Generation<'a> {
     splits: Vec<Split>,
     done: usize,
     /// The query cells as they are now.
-    profile: Csr,
+    profile: Spool,
+    budget: Budget,
     /// Which of them are still to be predicted, or to be predicted again.
     masked: Vec<bool>,
     /// Which genes the network is fed; empty for all.
@@ -132,18 +148,18 @@ impl<'a> Generation<'a> {
         model: &'a Model,
         genes: &GeneList,
         base: &'a Csr,
-        query: &Csr,
-        sampling: &Sampling,
-        counts: Counts,
+        query: Spool,
+        settings: &Settings,
     ) -> Result<Self, GenerateError> {
+        let sampling = settings.sampling;
         let n_genes = model.config().n_genes;
         for listed in [genes.len(), base.n_cols(), query.n_cols()] {
             if listed != n_genes {
                 return Err(GenerateError::GeneCount { listed, model: n_genes });
             }
         }
-        for (cells, what) in [(base, "prompt"), (query, "query")] {
-            if cells.n_rows() == 0 {
+        for (n_cells, what) in [(base.n_rows(), "prompt"), (query.n_rows(), "query")] {
+            if n_cells == 0 {
                 return Err(GenerateError::NoCells(what));
             }
         }
@@ -161,11 +177,12 @@ impl<'a> Generation<'a> {
             base: without(base, &hidden),
             mode: sampling.mode,
             seed: sampling.seed,
-            profile: query.clone(),
             masked: vec![true; query.n_rows()],
+            profile: query,
+            budget: settings.budget.clone(),
             done: 0,
             model,
-            counts,
+            counts: settings.counts,
             steps,
             splits,
             hidden,
@@ -173,7 +190,7 @@ impl<'a> Generation<'a> {
     }
 
     /// The query cells as they are now.
-    pub fn profile(&self) -> &Csr {
+    pub fn profile(&self) -> &Spool {
         &self.profile
     }
 
@@ -189,11 +206,11 @@ impl<'a> Generation<'a> {
     ) -> Result<Option<StepDone>, GenerateError> {
         let Some(&step) = self.steps.get(self.done) else { return Ok(None) };
         let n_steps = self.steps.len() as u32;
-        let query = without(&self.profile, &self.hidden);
-        let pass =
-            Pass::run(self.model, &self.base, &query, self.splits[self.done], step.seed, |window, n_windows| {
-                on_progress(Progress { step: step.number, n_steps, window, n_windows })
-            })?;
+        let query = Query { cells: &self.profile, hidden: &self.hidden };
+        let split = self.splits[self.done];
+        let pass = Pass::run(self.model, &self.base, query, split, step.seed, &self.budget, |window, n_windows| {
+            on_progress(Progress { step: step.number, n_steps, window, n_windows })
+        })?;
         let logits = match self.mode {
             Mode::Mdm => pass.query_logits(self.model)?,
             Mode::Vanilla => None,
@@ -202,15 +219,7 @@ impl<'a> Generation<'a> {
             Some(logits) => self.unmask(logits, step.mask_rate),
             None => vec![false; self.masked.len()],
         };
-        let mut rows: Vec<Option<Row>> = vec![None; kept.len()];
-        for window in 0..pass.windows().len() {
-            let wanted = |cell: usize| !kept[cell];
-            let Some(prediction) = pass.predict(self.model, window, wanted)? else { continue };
-            for (cell, row) in self.draw(&prediction, step.number) {
-                rows[cell] = Some(row);
-            }
-        }
-        self.replace(rows);
+        self.profile = self.replaced(&pass, &kept, step.number)?;
         self.done += 1;
         Ok(Some(StepDone { step, logits, kept }))
     }
@@ -250,16 +259,23 @@ impl<'a> Generation<'a> {
         prediction.cells.par_iter().zip(prediction.means.par_chunks_exact(genes)).map(draw).collect()
     }
 
-    fn replace(&mut self, rows: Vec<Option<Row>>) {
-        let old = &self.profile;
-        let row = |(cell, new): (usize, Option<Row>)| {
-            new.unwrap_or_else(|| {
-                let (columns, values) = old.row(cell);
-                columns.iter().copied().zip(values.iter().copied()).collect()
-            })
-        };
-        let rows = rows.into_iter().enumerate().map(row);
-        self.profile = Csr::from_rows(old.n_cols(), rows).expect("genes of a row ascend and are the model's");
+    /// The query cells after a step: those that were not kept are drawn, window by window.
+    fn replaced(&self, pass: &Pass, kept: &[bool], step: u32) -> Result<Spool, GenerateError> {
+        let mut next = Spooler::new(self.profile.n_cols(), &self.budget);
+        for (number, window) in pass.windows().iter().enumerate() {
+            let prediction = pass.predict(self.model, number, |cell| !kept[cell])?;
+            let drawn = prediction.map_or_else(Vec::new, |prediction| self.draw(&prediction, step));
+            let mut drawn = drawn.into_iter().peekable();
+            let cells = &window.query[..window.n_real];
+            let (old, rows) = self.profile.rows(cells)?;
+            for (&cell, &row) in cells.iter().zip(rows.iter()) {
+                match drawn.next_if(|(of, _)| *of == cell) {
+                    Some((_, new)) => next.push(new)?,
+                    None => next.push(spool::pairs(&old, row))?,
+                }
+            }
+        }
+        Ok(next.finish()?)
     }
 }
 
@@ -269,14 +285,34 @@ type Row = Vec<(u32, f32)>;
 /// One pass of the network over all windows, up to the embeddings.
 ///
 /// Windows run one after the other, and the output heads afterwards, only for the cells that are
-/// replaced: the memory needed is one window and the embeddings.
+/// replaced: the memory needed is one window and the embeddings, as far as the budget allows.
 pub struct Pass {
     split: Split,
     windows: Vec<Window>,
-    /// Per window.
-    embeddings: Vec<States>,
+    embeddings: spool::Windows,
     /// Counts per query cell.
     library: Vec<f32>,
+}
+
+/// The query cells as a pass takes them.
+#[derive(Clone, Copy, Debug)]
+pub struct Query<'a> {
+    /// Their counts.
+    pub cells: &'a Spool,
+    /// Genes that are not fed to the network.
+    pub hidden: &'a [usize],
+}
+
+impl Query<'_> {
+    /// Counts that hold those of the given cells, and in which rows.
+    fn window<'a>(&'a self, cells: &'a [usize]) -> io::Result<(Cow<'a, Csr>, Cow<'a, [usize]>)> {
+        let (counts, rows) = self.cells.rows(cells)?;
+        if self.hidden.is_empty() {
+            return Ok((counts, rows));
+        }
+        let window = without(&counts.select_rows(&rows), self.hidden).into_owned();
+        Ok((Cow::Owned(window), (0..cells.len()).collect()))
+    }
 }
 
 /// Predicted cells of one window.
@@ -295,22 +331,26 @@ impl Pass {
     pub fn run(
         model: &Model,
         base: &Csr,
-        query: &Csr,
+        query: Query,
         split: Split,
         seed: u64,
+        budget: &Budget,
         mut on_window: impl FnMut(usize, usize) -> ControlFlow<()>,
     ) -> Result<Self, GenerateError> {
-        let windows = windows::in_context(base.n_rows(), query.n_rows(), &split, seed);
-        let mut embeddings = Vec::with_capacity(windows.len());
+        let windows = windows::in_context(base.n_rows(), query.cells.n_rows(), &split, seed);
+        let mut embeddings = spool::Windows::new(budget);
+        let mut library = Vec::with_capacity(query.cells.n_rows());
         for window in &windows {
+            let (counts, rows) = query.window(&window.query)?;
+            let sum = |&row: &usize| counts.row(row).1.iter().map(|&count| f64::from(count)).sum::<f64>() as f32;
+            library.extend(rows[..window.n_real].iter().map(sum));
             let mut tokens = model.tokens(base, &window.base)?;
-            tokens.extend(model.tokens(query, &window.query)?.values());
-            embeddings.push(model.embed(tokens, split.n_context, split.n_prompt)?);
+            tokens.extend(model.tokens(&counts, &rows)?.values());
+            embeddings.push(model.embed(tokens, split.n_context, split.n_prompt)?)?;
             if on_window(embeddings.len(), windows.len()).is_break() {
                 return Err(GenerateError::Stopped);
             }
         }
-        let library = query.row_sums().into_iter().map(|sum| sum as f32).collect();
         Ok(Self { split, windows, embeddings, library })
     }
 
@@ -322,8 +362,9 @@ impl Pass {
     /// The logit of every query cell; `None` for a base model.
     pub fn query_logits(&self, model: &Model) -> Result<Option<Vec<f32>>, GenerateError> {
         let mut all = Vec::with_capacity(self.library.len());
-        for (window, embeddings) in self.windows.iter().zip(&self.embeddings) {
-            let Some(logits) = model.query_logits(embeddings, self.split.n_context)? else { return Ok(None) };
+        for (number, window) in self.windows.iter().enumerate() {
+            let embeddings = self.embeddings.get(number)?;
+            let Some(logits) = model.query_logits(&embeddings, self.split.n_context)? else { return Ok(None) };
             // The logits begin at n_context, which may be one base cell before the query cells.
             let first = self.split.n_base - self.split.n_context;
             all.extend_from_slice(&logits[first..first + window.n_real]);
@@ -341,7 +382,7 @@ impl Pass {
         window: usize,
         wanted: impl Fn(usize) -> bool,
     ) -> Result<Option<Prediction>, GenerateError> {
-        let (embeddings, split) = (&self.embeddings[window], &self.split);
+        let (embeddings, split) = (self.embeddings.get(window)?, &self.split);
         let query = &self.windows[window].query[..self.windows[window].n_real];
         let (rows, cells): (Vec<usize>, Vec<usize>) = query
             .iter()

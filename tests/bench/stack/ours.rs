@@ -12,12 +12,13 @@ use haystack::anndata::{self, AnnData, File, Matrix, Table};
 use haystack::domain::Csr;
 use haystack::domain::inference::Sampling;
 use haystack::stack::checkpoint::Checkpoint;
-use haystack::stack::generate::{Counts, generate};
+use haystack::stack::generate::{Counts, Settings, generate};
 use haystack::stack::genes::{Case, GeneList};
 use haystack::stack::model::{Compute, Model};
 use haystack::stack::random::CounterRng;
 use haystack::stack::sample::negative_binomial;
 use haystack::stack::schedule::{ContextRatio, Split};
+use haystack::stack::spool::Budget;
 use rayon::prelude::*;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -148,13 +149,14 @@ impl Ours<'_> {
         let genes = GeneList::read(&self.folder.join("genes.pkl"))?;
         let (base, query) = (self.cells("base.h5ad")?, self.cells("query.h5ad")?);
         let sampling = Sampling::default();
-        let generated =
-            generate(&model, &genes, &base, &query, &sampling, Counts::Sampled, |_| ControlFlow::Continue(()))?;
+        let settings = Settings { sampling: &sampling, counts: Counts::Sampled, budget: Budget::unlimited() };
+        let n_cells = query.n_rows();
+        let generated = generate(&model, &genes, &base, query.into(), &settings, |_| ControlFlow::Continue(()))?;
         let names = |n: usize, letter: &str| (0..n).map(|i| format!("{letter}{i}")).collect();
         let data = AnnData {
-            obs: Table { index: names(query.n_rows(), "cell"), ..Table::default() },
+            obs: Table { index: names(n_cells, "cell"), ..Table::default() },
             var: Table { index: genes.names().to_vec(), ..Table::default() },
-            x: Some(generated.counts.into()),
+            x: Some(generated.counts.into_csr()?.into()),
             ..AnnData::default()
         };
         anndata::write(self.output, &data)?;

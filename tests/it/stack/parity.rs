@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use haystack::domain::Csr;
 use haystack::domain::inference::{Mode, Sampling};
 use haystack::stack::checkpoint::{Checkpoint, Kind};
-use haystack::stack::generate::{Counts, Generation, Pass, Progress};
+use haystack::stack::generate::{Counts, Generation, Pass, Progress, Query, Settings};
 use haystack::stack::genes::GeneList;
 use haystack::stack::model::{Block, Compute, Model};
 use haystack::stack::schedule::{ContextRatio, Split};
+use haystack::stack::spool::{Budget, Spool};
 use haystack::stack::windows;
 use serde_json::Value;
 
@@ -165,7 +166,8 @@ fn prediction_in_context() {
             let context = ContextRatio::Double(ratio("context_ratio"));
             let split = Split::new(model.config().n_cells, ratio("prompt_ratio"), context).unwrap();
             let seed = about["random_seed"].as_u64().unwrap();
-            let pass = Pass::run(&model, &inputs.base, &inputs.query, split, seed, go_on).unwrap();
+            let query = Spool::from(inputs.query.clone());
+            let pass = run(&model, &inputs.base, &query, split, seed);
             check_windows(pass.windows(), &about["windows"]);
             let (means, thetas) = predict_all(&pass, &model, inputs.query.n_rows());
             stored.check_rows(&format!("{call}.predict_mean"), &means);
@@ -210,11 +212,12 @@ fn check_generation(mode: Mode, file: &str) {
             ..Sampling::default()
         };
         let genes = GeneList::read(&folder.join("genes.pkl")).unwrap();
-        let (base, query) = (&inputs.base, &inputs.query);
-        let mut generation = Generation::new(&model, &genes, base, query, &sampling, Counts::Mean).unwrap();
+        let (base, n_query) = (&inputs.base, inputs.query.n_rows());
+        let settings = Settings { sampling: &sampling, counts: Counts::Mean, budget: Budget::unlimited() };
+        let mut generation = Generation::new(&model, &genes, base, inputs.query.clone().into(), &settings).unwrap();
         for step in about["steps"].as_array().unwrap() {
             let name = |part: &str| format!("step{}.{part}", step["step"]);
-            let before = generation.profile().clone();
+            let before = Spool::from(generation.profile().block(0..n_query).unwrap());
             if mode == Mode::Mdm {
                 assert_eq!(generation.masked(), stored.bools(&name("is_masked_in")));
             }
@@ -223,9 +226,9 @@ fn check_generation(mode: Mode, file: &str) {
             assert_eq!(done.step.seed, step["seed"].as_u64().unwrap());
             // What was predicted for every cell, also for those that were kept.
             let split = Split::new(model.config().n_cells, sampling.prompt_ratio, done.step.context_ratio).unwrap();
-            let pass = Pass::run(&model, base, &before, split, done.step.seed, go_on).unwrap();
+            let pass = run(&model, base, &before, split, done.step.seed);
             check_windows(pass.windows(), &step["windows"]);
-            let (means, thetas) = predict_all(&pass, &model, query.n_rows());
+            let (means, thetas) = predict_all(&pass, &model, n_query);
             stored.check_rows(&name("mu_test"), &means);
             stored.check(&name("theta_window"), &thetas);
             if mode == Mode::Mdm {
@@ -235,7 +238,7 @@ fn check_generation(mode: Mode, file: &str) {
             }
         }
         assert!(generation.advance(|_: Progress| ControlFlow::Continue(())).unwrap().is_none());
-        stored.check_rows("final_test_counts", &dense(generation.profile()));
+        stored.check_rows("final_test_counts", &dense(generation.profile().in_memory().unwrap()));
     }
 }
 
@@ -305,6 +308,7 @@ pub fn load(path: &Path, compute: &Compute) -> Model {
     Model::load(&mut Checkpoint::open(path).unwrap(), compute).unwrap()
 }
 
-fn go_on(_: usize, _: usize) -> ControlFlow<()> {
-    ControlFlow::Continue(())
+fn run(model: &Model, base: &Csr, query: &Spool, split: Split, seed: u64) -> Pass {
+    let query = Query { cells: query, hidden: &[] };
+    Pass::run(model, base, query, split, seed, &Budget::unlimited(), |_, _| ControlFlow::Continue(())).unwrap()
 }
