@@ -13,13 +13,14 @@ PORT  ?= 8080
 export PATH := $(VENV)/bin:$(HOME)/.cargo/bin:$(PATH)
 export HAYSTACK_PYTHON := $(VENV)/bin/python
 
-.PHONY: help run build test check fmt bench screenshot tools tools-test tools-bench clean
+.PHONY: help run build test check fmt bench bench-stack screenshot tools tools-test tools-bench tools-bench-stack clean
 
 help:
 	@echo 'make run    build, prepare the starter data, serve on http://localhost:$(PORT)'
 	@echo 'make test   run every test, on SQLite and PostgreSQL, with real parts'
 	@echo 'make check  formatting, lints, documentation, layers'
 	@echo 'make bench  time the parts that matter against their peers'
+	@echo 'make bench-stack  time the model against PyTorch; installs it, 8 GB'
 
 run: build
 	target/release/haystack migrate
@@ -41,6 +42,9 @@ check: tools
 
 bench: tools-bench
 	cargo bench --locked --bench peers
+
+bench-stack: tools-bench-stack
+	cargo bench --locked --bench stack
 
 # The picture in the README: a finished run on the starter data, as the page shows it.
 screenshot: tools-test
@@ -80,4 +84,14 @@ PYTHON_BENCH := scanpy==1.11.5 gseapy==1.3.1 illico==0.6.0
 tools-bench: $(CACHE)/tools-bench.done
 $(CACHE)/tools-bench.done: Makefile $(CACHE)/tools.done
 	@$(VENV)/bin/pip install -q $(foreach p,$(PYTHON_BENCH),'$(p)')
+	@touch $@
+
+# PyTorch and the package the model comes from, in an environment of their own. What the package asks
+# for besides is for training.
+TORCH := torch==2.9.1
+tools-bench-stack: $(CACHE)/tools-bench-stack.done
+$(CACHE)/tools-bench-stack.done: Makefile $(CACHE)/tools.done
+	@test -x $(CACHE)/bench-venv/bin/python || python3 -m venv $(CACHE)/bench-venv
+	@$(CACHE)/bench-venv/bin/pip install -q '$(TORCH)' 'anndata==0.12.*' h5py psutil PyYAML pytorch-lightning scvi-tools geomloss
+	@$(CACHE)/bench-venv/bin/pip install -q --no-deps arc-stack==0.1.3
 	@touch $@

@@ -1,5 +1,8 @@
 //! What is written: a whole AnnData object in memory.
 
+use std::fmt;
+use std::io::Read;
+
 use super::column::Column;
 use crate::domain::Csr;
 
@@ -63,6 +66,40 @@ pub struct DenseMatrix {
     pub n_cols: usize,
     /// `n_rows * n_cols` values, one row after the other.
     pub values: Vec<f32>,
+}
+
+/// A matrix to write that lies in files rather than in memory: its numbers, four bytes each and
+/// little-endian, come from readers.
+pub enum Streamed<'a> {
+    /// Sparse: what a [`Csr`] of `f32` consists of.
+    Sparse {
+        /// Number of columns.
+        n_cols: usize,
+        /// Row pointers, one more than there are rows.
+        indptr: &'a [u64],
+        /// Column of each entry, `u32`, strictly ascending in each row.
+        indices: &'a mut dyn Read,
+        /// Value of each entry, `f32`.
+        values: &'a mut dyn Read,
+    },
+    /// Every value, row by row, as `f32`.
+    Dense {
+        /// Number of rows.
+        n_rows: usize,
+        /// Number of columns.
+        n_cols: usize,
+        /// The values.
+        values: &'a mut dyn Read,
+    },
+}
+
+impl fmt::Debug for Streamed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sparse { n_cols, indptr, .. } => write!(f, "Sparse {} × {n_cols}", indptr.len().saturating_sub(1)),
+            Self::Dense { n_rows, n_cols, .. } => write!(f, "Dense {n_rows} × {n_cols}"),
+        }
+    }
 }
 
 /// A value in `uns`.

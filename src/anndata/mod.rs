@@ -14,8 +14,8 @@ mod store;
 mod write;
 
 pub use column::Column;
-pub use data::{AnnData, DenseMatrix, Numbers, RecArray, RecField, Table, Value};
+pub use data::{AnnData, DenseMatrix, Numbers, RecArray, RecField, Streamed, Table, Value};
 pub use error::{Error, Problem, Result};
 pub use matrix::{Matrix, MatrixInfo, ParseMatrixError, Storage, Values};
 pub use read::{File, Frame};
-pub use write::write;
+pub use write::{write, write_streamed};

@@ -16,28 +16,41 @@
 //! A cell without counts stays empty.
 
 use std::collections::HashMap;
+use std::io;
 
 use rayon::prelude::*;
 
 use super::generate::Counts;
 use super::random::CounterRng;
 use super::sample::stochastic_round;
-use crate::domain::{Csr, Expression};
+use super::spool::{Budget, Spool, Spooler};
 
 /// Counts per cell after normalisation.
 const TARGET_SUM: f64 = 1e4;
 
+/// Cells read at once.
+const BLOCK: usize = 1024;
+
+/// Cells with the names of their genes.
+#[derive(Clone, Copy, Debug)]
+pub struct Cells<'a> {
+    /// Names, as many as columns.
+    pub genes: &'a [String],
+    /// Counts.
+    pub counts: &'a Spool,
+}
+
 /// Predicted cells.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug)]
 pub struct Shifted {
     /// Query cells × query genes.
-    pub counts: Csr,
+    pub counts: Spool,
     /// Query genes that the prompt and the control have too.
     pub n_matched: usize,
 }
 
 /// Why there is no shift.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum ShiftError {
     /// No cells.
     #[error("there are no {0} cells")]
@@ -47,23 +60,27 @@ pub enum ShiftError {
         "no gene of the query is in both the prompt and its control (query: {0}, …); are these gene symbols of the same species?"
     )]
     NoGenes(String),
+    /// Cells that do not fit in memory go through scratch files.
+    #[error("cells could not be kept in a scratch file: {0}")]
+    Scratch(#[from] io::Error),
 }
 
 /// Predicts every query cell. Genes are matched by upper-cased symbol; of two columns with one
 /// symbol the last counts.
 pub fn predict(
-    query: &Expression,
-    prompt: &Expression,
-    control: &Expression,
+    query: Cells,
+    prompt: Cells,
+    control: Cells,
     counts: Counts,
     seed: u64,
+    budget: &Budget,
 ) -> Result<Shifted, ShiftError> {
     for (cells, what) in [(query, "query"), (prompt, "prompt"), (control, "control")] {
         if cells.counts.n_rows() == 0 {
             return Err(ShiftError::NoCells(what));
         }
     }
-    let (prompt, control) = (means(prompt), means(control));
+    let (prompt, control) = (means(prompt)?, means(control)?);
     let shift = |gene: &String| {
         let symbol = gene.to_uppercase();
         Some(prompt.get(&symbol)? - control.get(&symbol)?)
@@ -74,37 +91,43 @@ pub fn predict(
         return Err(ShiftError::NoGenes(query.genes.iter().take(3).cloned().collect::<Vec<_>>().join(", ")));
     }
     let shifts: Vec<f64> = shifts.into_iter().map(Option::unwrap_or_default).collect();
-    let library = query.counts.row_sums();
-    let rows: Vec<Vec<(u32, f32)>> = (0..query.counts.n_rows())
-        .into_par_iter()
-        .map(|cell| {
-            let shifted = shifted(query.counts.row(cell), library[cell], &shifts);
+    let mut predicted = Spooler::new(query.counts.n_cols(), budget);
+    for start in (0..query.counts.n_rows()).step_by(BLOCK) {
+        let block = query.counts.block(start..query.counts.n_rows().min(start + BLOCK))?;
+        let library = block.row_sums();
+        let row = |row: usize| -> Vec<(u32, f32)> {
+            let shifted = shifted(block.row(row), library[row], &shifts);
+            let cell = (start + row) as u32;
             let entries = shifted.into_iter().enumerate().map(|(gene, value)| {
                 let value = match counts {
                     Counts::Mean => value as f32,
                     // Step 0, which no step of the model uses.
-                    Counts::Sampled => stochastic_round(value, &mut CounterRng::new(seed, 0, cell as u32, gene as u32)),
+                    Counts::Sampled => stochastic_round(value, &mut CounterRng::new(seed, 0, cell, gene as u32)),
                 };
                 (gene as u32, value)
             });
             entries.filter(|(_, value)| *value > 0.0).collect()
-        })
-        .collect();
-    let counts = Csr::from_rows(query.counts.n_cols(), rows).expect("genes of a row ascend and are the query's");
-    Ok(Shifted { counts, n_matched })
+        };
+        let rows: Vec<_> = (0..block.n_rows()).into_par_iter().map(row).collect();
+        rows.into_iter().try_for_each(|row| predicted.push(row))?;
+    }
+    Ok(Shifted { counts: predicted.finish()?, n_matched })
 }
 
 /// Mean of ln(1 + CP10k) per upper-cased gene.
-fn means(data: &Expression) -> HashMap<String, f64> {
-    let mut sums = vec![0.0; data.counts.n_cols()];
-    for (cell, library) in data.counts.row_sums().into_iter().enumerate() {
-        let (columns, values) = data.counts.row(cell);
-        for (&column, &value) in columns.iter().zip(values) {
-            sums[column as usize] += normalised(value, library);
+fn means(cells: Cells) -> io::Result<HashMap<String, f64>> {
+    let n = cells.counts.n_rows();
+    let mut sums = vec![0.0; cells.counts.n_cols()];
+    for start in (0..n).step_by(BLOCK) {
+        let block = cells.counts.block(start..n.min(start + BLOCK))?;
+        for (cell, library) in block.row_sums().into_iter().enumerate() {
+            let (columns, values) = block.row(cell);
+            for (&column, &value) in columns.iter().zip(values) {
+                sums[column as usize] += normalised(value, library);
+            }
         }
     }
-    let n = data.counts.n_rows() as f64;
-    data.genes.iter().zip(sums).map(|(gene, sum)| (gene.to_uppercase(), sum / n)).collect()
+    Ok(cells.genes.iter().zip(sums).map(|(gene, sum)| (gene.to_uppercase(), sum / n as f64)).collect())
 }
 
 /// The expected counts of one cell.
@@ -131,16 +154,33 @@ fn normalised(count: f32, library: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Csr;
 
-    fn data(genes: &[&str], rows: &[&[f32]]) -> Expression {
+    struct Data(Vec<String>, Spool);
+
+    fn data(genes: &[&str], rows: &[&[f32]]) -> Data {
         let entries = |row: &&[f32]| -> Vec<(u32, f32)> {
             row.iter().enumerate().filter(|(_, v)| **v != 0.0).map(|(gene, v)| (gene as u32, *v)).collect()
         };
-        Expression {
-            cells: (0..rows.len()).map(|cell| format!("c{cell}")).collect(),
-            genes: genes.iter().map(|gene| (*gene).to_owned()).collect(),
-            counts: Csr::from_rows(genes.len(), rows.iter().map(entries)).unwrap(),
+        let counts = Csr::from_rows(genes.len(), rows.iter().map(entries)).unwrap();
+        Data(genes.iter().map(|gene| (*gene).to_owned()).collect(), counts.into())
+    }
+
+    fn predicted(
+        query: &Data,
+        prompt: &Data,
+        control: &Data,
+        counts: Counts,
+        seed: u64,
+    ) -> Result<(Csr, usize), ShiftError> {
+        fn of(data: &Data) -> Cells<'_> {
+            Cells { genes: &data.0, counts: &data.1 }
         }
+        let shifted = |budget| predict(of(query), of(prompt), of(control), counts, seed, &budget);
+        let (held, spilled) = (shifted(Budget::unlimited())?, shifted(Budget { bytes: 0, ..Budget::unlimited() })?);
+        let (held, n_matched) = (held.counts.into_csr()?, held.n_matched);
+        assert_eq!(spilled.counts.into_csr()?, held, "files hold what memory does");
+        Ok((held, n_matched))
     }
 
     // By hand. Prompt: one cell (A 3, B 1), ℓ = ln 7501, ln 2501. Control: (A 1, B 1), ℓ = ln 5001 twice.
@@ -152,25 +192,25 @@ mod tests {
         let query = data(&["A", "b", "C"], &[&[2.0, 2.0, 4.0], &[0.0; 3]]);
         let prompt = data(&["B", "a"], &[&[1.0, 3.0]]);
         let control = data(&["A", "B"], &[&[1.0, 1.0]]);
-        let shifted = predict(&query, &prompt, &control, Counts::Mean, 0).unwrap();
-        assert_eq!(shifted.n_matched, 2);
+        let (shifted, n_matched) = predicted(&query, &prompt, &control, Counts::Mean, 0).unwrap();
+        assert_eq!(n_matched, 2);
         let odds = [2501.0 * 7501.0 / 5001.0 - 1.0, 2501.0 * 2501.0 / 5001.0 - 1.0, 5000.0];
         let sum: f64 = odds.iter().sum();
-        let (genes, values) = shifted.counts.row(0);
+        let (genes, values) = shifted.row(0);
         assert_eq!(genes, [0, 1, 2]);
         for (value, odds) in values.iter().zip(odds) {
             assert!((f64::from(*value) - 8.0 * odds / sum).abs() < 1e-6, "{value}");
         }
-        assert_eq!(shifted.counts.row(1), (&[][..], &[][..]), "an empty cell stays empty");
+        assert_eq!(shifted.row(1), (&[][..], &[][..]), "an empty cell stays empty");
     }
 
     #[test]
     fn without_a_difference_nothing_moves_but_by_rounding() {
         let query = data(&["A", "B"], &[&[5.0, 2.0], &[0.0, 9.0]]);
         let same = data(&["A", "B"], &[&[1.0, 1.0]]);
-        let shifted = predict(&query, &same, &same, Counts::Mean, 0).unwrap();
+        let (shifted, _) = predicted(&query, &same, &same, Counts::Mean, 0).unwrap();
         for row in 0..2 {
-            let (found, expected) = (shifted.counts.row(row), query.counts.row(row));
+            let (found, expected) = (shifted.row(row), query.1.in_memory().unwrap().row(row));
             assert_eq!(found.0, expected.0);
             assert!(found.1.iter().zip(expected.1).all(|(f, e)| (f - e).abs() < 1e-5), "{found:?}");
         }
@@ -181,7 +221,7 @@ mod tests {
         let query = data(&["A", "B", "C"], &[&[5.0, 2.0, 1.0][..]; 50]);
         let prompt = data(&["A", "B", "C"], &[&[3.0, 1.0, 0.0]]);
         let control = data(&["A", "B", "C"], &[&[1.0, 1.0, 1.0]]);
-        let run = |seed| predict(&query, &prompt, &control, Counts::Sampled, seed).unwrap().counts;
+        let run = |seed| predicted(&query, &prompt, &control, Counts::Sampled, seed).unwrap().0;
         assert_eq!(run(1), run(1));
         assert_ne!(run(1), run(2));
         assert!(run(1).values().iter().all(|value| value.fract() == 0.0));
@@ -191,8 +231,9 @@ mod tests {
     fn nothing_in_common_is_an_error() {
         let query = data(&["A"], &[&[1.0]]);
         let other = data(&["Z"], &[&[1.0]]);
-        assert!(matches!(predict(&query, &query, &other, Counts::Mean, 0), Err(ShiftError::NoGenes(_))));
+        assert!(matches!(predicted(&query, &query, &other, Counts::Mean, 0), Err(ShiftError::NoGenes(_))));
         let none = data(&["A"], &[]);
-        assert_eq!(predict(&query, &query, &none, Counts::Mean, 0), Err(ShiftError::NoCells("control")));
+        let error = predicted(&query, &query, &none, Counts::Mean, 0);
+        assert!(matches!(error, Err(ShiftError::NoCells("control"))));
     }
 }

@@ -3,7 +3,7 @@
 //! A port of the network and the in-context generation of arc-stack 0.1.3: same windows, masks,
 //! rounding, median and schedule; draws agree in distribution. To read it, begin with [`config`],
 //! [`model`], [`tensors`] and [`attention`] (the network), then [`schedule`], [`windows`] and
-//! [`generate`] (the generation). [`checkpoint`] and [`genes`] read the files people have.
+//! [`generate`] (the generation); [`spool`] bounds the memory of it. [`checkpoint`] and [`genes`] read the files people have.
 
 pub mod attention;
 pub mod checkpoint;
@@ -18,6 +18,7 @@ pub mod model;
 pub mod random;
 pub mod sample;
 pub mod schedule;
+pub mod spool;
 pub mod tensors;
 pub mod tokens;
 pub mod windows;

@@ -1,51 +1,58 @@
 //! Tokens of cells that come back in many windows, computed once.
 
-use std::borrow::Cow;
-
 use super::model::{Model, ModelError, States};
 use crate::domain::Csr;
 
 /// Up to how many cells keep their tokens: 6.4 kB each in the largest model.
 const MOST_CELLS: usize = 1 << 14;
 
-/// Counts, and the tokens of all their cells unless there are too many.
+/// The tokens that are known of a number of cells; of none where there are too many cells.
 #[derive(Clone, Debug)]
-pub struct Tokenised<'a> {
-    counts: Cow<'a, Csr>,
-    tokens: Option<States>,
+pub struct Tokens {
+    width: usize,
+    cells: Vec<Option<Box<[f32]>>>,
 }
 
-impl<'a> Tokenised<'a> {
-    /// From counts over the model's genes.
-    pub fn new(model: &Model, counts: Cow<'a, Csr>) -> Result<Self, ModelError> {
-        let rows: Vec<usize> = (0..counts.n_rows()).collect();
-        let tokens = if rows.len() <= MOST_CELLS { Some(model.tokens(&counts, &rows)?) } else { None };
-        Ok(Self { counts, tokens })
+impl Tokens {
+    /// Of none yet.
+    pub fn new(model: &Model, n_cells: usize) -> Self {
+        let kept = if n_cells <= MOST_CELLS { n_cells } else { 0 };
+        Self { width: model.config().width(), cells: vec![None; kept] }
     }
 
-    /// The counts.
-    pub fn counts(&self) -> &Csr {
-        &self.counts
+    /// Cells whose counts change.
+    pub fn forget(&mut self, cell: usize) {
+        if let Some(known) = self.cells.get_mut(cell) {
+            *known = None;
+        }
     }
 
-    /// Takes the counts that some cells have now.
-    pub fn replace(&mut self, model: &Model, counts: Csr, changed: &[usize]) -> Result<(), ModelError> {
-        if let Some(tokens) = &mut self.tokens {
-            let width = tokens.width();
-            let fresh = model.tokens(&counts, changed)?;
-            for (new, &cell) in fresh.values().chunks_exact(width).zip(changed) {
-                tokens.values_mut()[cell * width..][..width].copy_from_slice(new);
+    /// Appends the tokens of cells, whose counts are in the given rows.
+    pub fn append(
+        &mut self,
+        model: &Model,
+        cells: &[usize],
+        counts: &Csr,
+        rows: &[usize],
+        to: &mut States,
+    ) -> Result<(), ModelError> {
+        if self.cells.is_empty() {
+            to.extend(model.tokens(counts, rows)?.values());
+            return Ok(());
+        }
+        let mut fresh: Vec<(usize, usize)> = cells.iter().copied().zip(rows.iter().copied()).collect();
+        fresh.retain(|(cell, _)| self.cells[*cell].is_none());
+        fresh.sort_unstable();
+        fresh.dedup();
+        if !fresh.is_empty() {
+            let rows: Vec<usize> = fresh.iter().map(|(_, row)| *row).collect();
+            let tokens = model.tokens(counts, &rows)?;
+            for ((cell, _), tokens) in fresh.into_iter().zip(tokens.values().chunks_exact(self.width)) {
+                self.cells[cell] = Some(tokens.into());
             }
         }
-        self.counts = Cow::Owned(counts);
-        Ok(())
-    }
-
-    /// Appends the tokens of the given cells.
-    pub fn append(&self, model: &Model, rows: &[usize], to: &mut States) -> Result<(), ModelError> {
-        match &self.tokens {
-            Some(tokens) => rows.iter().for_each(|&row| to.extend(tokens.cell(row))),
-            None => to.extend(model.tokens(&self.counts, rows)?.values()),
+        for &cell in cells {
+            to.extend(self.cells[cell].as_deref().expect("it was just computed"));
         }
         Ok(())
     }

@@ -16,6 +16,7 @@ use std::thread::available_parallelism;
 
 use anyhow::{Context, Result};
 use clap::Parser;
+use serde_json::json;
 
 use side_by_side::SideBySide;
 
@@ -54,7 +55,10 @@ fn main() -> Result<()> {
 
     let figures = bench.finish();
     if args.words.is_empty() && !figures.is_empty() {
-        println!("\nraw seconds in {}", results::keep(&figures, threads)?.display());
+        println!(
+            "\nraw seconds in {}",
+            results::keep(None, json!({"threads": threads, "figures": figures}))?.display()
+        );
     }
     println!();
     for figure in &figures {

@@ -4,25 +4,26 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::figure::Figure;
-
-/// Writes `tests/bench/results/DATE-PROCESSOR.json`; a later run of the day takes its place.
-pub fn keep(figures: &[Figure], threads: usize) -> Result<PathBuf> {
+/// Writes what was measured, a JSON object, to `tests/bench/results/DATE-PROCESSOR.json`, with `-WHAT`
+/// after the processor where there is more than one benchmark; a later run of the day takes its place.
+pub fn keep(what: Option<&str>, measured: Value) -> Result<PathBuf> {
     let date = chrono::Local::now().format("%Y-%m-%d").to_string();
     let processor = processor();
-    let results = json!({
+    let mut results = json!({
         "date": date,
         "processor": processor,
         "cores": std::thread::available_parallelism()?,
-        "threads": threads,
         "haystack": env!("CARGO_PKG_VERSION"),
-        "figures": figures,
     });
+    for (name, value) in measured.as_object().into_iter().flatten() {
+        results[name] = value.clone();
+    }
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bench/results");
     fs::create_dir_all(&folder)?;
-    let file = folder.join(format!("{date}-{}.json", in_a_name(&processor)));
+    let what = what.map(|what| format!("-{what}")).unwrap_or_default();
+    let file = folder.join(format!("{date}-{}{what}.json", in_a_name(&processor)));
     fs::write(&file, serde_json::to_string_pretty(&results)? + "\n")?;
     Ok(file)
 }

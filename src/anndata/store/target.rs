@@ -1,6 +1,7 @@
 //! A group of a file that is being written: groups, data sets and attributes with their encoding.
 
 use std::collections::BTreeSet;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -16,6 +17,8 @@ use crate::anndata::error::{Error, Problem, Result};
 const SMALL: usize = 16 << 10;
 /// Values in a chunk of compressed data.
 const CHUNK: usize = 64 << 10;
+/// Values written at once where they are streamed.
+const STREAMED: usize = 16 * CHUNK;
 /// The gzip level of h5py, and so of anndata.
 const GZIP: u8 = 4;
 
@@ -183,23 +186,72 @@ impl Target {
         write().map_err(self.failed(name))
     }
 
+    /// The same as [`Target::part`] for values of four bytes that `source` gives one after the other.
+    pub(in crate::anndata) fn streamed_part<T: H5Type>(
+        &self,
+        name: &str,
+        shape: Vec<usize>,
+        source: &mut dyn Read,
+        decode: fn([u8; 4]) -> T,
+    ) -> Result<()> {
+        self.streamed(name, shape, source, decode).map(|_| ())
+    }
+
+    /// The same as [`Target::array`] for numbers that `source` gives one after the other, little-endian.
+    pub(in crate::anndata) fn streamed_array(
+        &self,
+        name: &str,
+        shape: Vec<usize>,
+        source: &mut dyn Read,
+    ) -> Result<()> {
+        let dataset = self.streamed(name, shape, source, f32::from_le_bytes)?;
+        encode(&dataset, "array", "0.2.0").map_err(self.failed(name))
+    }
+
+    /// Writes whole chunks at a time, which gives the same file as writing all at once.
+    fn streamed<T: H5Type>(
+        &self,
+        name: &str,
+        shape: Vec<usize>,
+        source: &mut dyn Read,
+        decode: fn([u8; 4]) -> T,
+    ) -> Result<Dataset> {
+        let row: usize = shape[1..].iter().product();
+        let rows_at_once = (chunk(&shape)[0] * (STREAMED / CHUNK)).max(1);
+        let n_rows = shape[0];
+        let dataset = self.create::<T>(name, shape.clone())?;
+        let mut bytes = Vec::new();
+        for start in (0..n_rows).step_by(rows_at_once) {
+            let end = n_rows.min(start + rows_at_once);
+            bytes.resize((end - start) * row * 4, 0);
+            source.read_exact(&mut bytes).map_err(|error| self.unwritable(name, format!("its values: {error}")))?;
+            let values: Vec<T> = bytes.as_chunks::<4>().0.iter().map(|&word| decode(word)).collect();
+            let within = [start..end].into_iter().chain(shape[1..].iter().map(|&length| 0..length));
+            raw::write_part(&dataset, &within.collect::<Vec<_>>(), &values).map_err(self.failed(name))?;
+        }
+        Ok(dataset)
+    }
+
     fn dataset<T: H5Type>(&self, name: &str, values: &[T], shape: Vec<usize>) -> Result<Dataset> {
+        let dataset = self.create::<T>(name, shape)?;
+        if !values.is_empty() {
+            dataset.write_raw(values).map_err(self.failed(name))?;
+        }
+        Ok(dataset)
+    }
+
+    /// A data set without values yet.
+    fn create<T: H5Type>(&self, name: &str, shape: Vec<usize>) -> Result<Dataset> {
         self.check_name(name)?;
         let fixed = !matches!(T::type_descriptor(), TypeDescriptor::VarLenUnicode);
+        let bytes = shape.iter().product::<usize>().saturating_mul(size_of::<T>());
         let builder = self.h5.new_dataset::<T>().obj_track_times(false);
-        let builder = if fixed && size_of_val(values) >= SMALL {
+        let builder = if fixed && bytes >= SMALL {
             builder.chunk(chunk(&shape)).shuffle().deflate(GZIP)
         } else {
             builder.no_chunk()
         };
-        let write = || {
-            let dataset = builder.shape(shape).create(name)?;
-            if !values.is_empty() {
-                dataset.write_raw(values)?;
-            }
-            Ok(dataset)
-        };
-        write().map_err(self.failed(name))
+        builder.shape(shape).create(name).map_err(self.failed(name))
     }
 
     fn text(&self, name: &str, text: &str) -> Result<VarLenUnicode> {

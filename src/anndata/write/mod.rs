@@ -7,7 +7,7 @@ mod value;
 use std::fs::File;
 use std::path::Path;
 
-use super::data::AnnData;
+use super::data::{AnnData, Streamed};
 use super::error::{Error, Problem, Result};
 use super::store::Target;
 
@@ -16,6 +16,16 @@ use super::store::Target;
 ///
 /// Text columns with missing values become categoricals, as that is what anndata makes of them too.
 pub fn write(path: &Path, data: &AnnData) -> Result<()> {
+    write_all(path, data, None)
+}
+
+/// The same with an `X` that does not lie in memory; the file is as if it did. What `data` has as `X` is
+/// not written.
+pub fn write_streamed(path: &Path, data: &AnnData, x: Streamed) -> Result<()> {
+    write_all(path, data, Some(x))
+}
+
+fn write_all(path: &Path, data: &AnnData, x: Option<Streamed>) -> Result<()> {
     let fail = |cause: &dyn std::fmt::Display| Error::new(path, "", Problem::Write { cause: cause.to_string() });
     let folder = match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
@@ -27,7 +37,7 @@ pub fn write(path: &Path, data: &AnnData) -> Result<()> {
     options.with_fcpl(|settings| settings.obj_track_times(false)).with_fapl(|access| access.file_locking(false));
     let file = options.create(&beside);
     let file = file.map_err(|error| Error::new(path, "", Problem::from_write(&error)))?;
-    let written = write_into(path, &file, data);
+    let written = write_into(path, &file, data, x);
     let closed = file.flush().and_then(|()| file.close());
     written?;
     closed.map_err(|error| Error::new(path, "", Problem::from_write(&error)))?;
@@ -47,15 +57,17 @@ fn temporary(folder: &Path) -> std::io::Result<tempfile::TempPath> {
     Ok(builder.tempfile_in(folder)?.into_temp_path())
 }
 
-fn write_into(path: &Path, file: &hdf5::File, data: &AnnData) -> Result<()> {
+fn write_into(path: &Path, file: &hdf5::File, data: &AnnData, x: Option<Streamed>) -> Result<()> {
     let root = file.group("/").map_err(|error| Error::new(path, "", Problem::from_write(&error)))?;
     let root = Target::root(path, root);
     root.encode("anndata", "0.1.0")?;
     let shape = (data.obs.index.len(), data.var.index.len());
     table::write(&root, "obs", &data.obs)?;
     table::write(&root, "var", &data.var)?;
-    if let Some(x) = &data.x {
-        matrix::write(&root, "X", x, shape)?;
+    match (x, &data.x) {
+        (Some(x), _) => matrix::write_streamed(&root, "X", x, shape)?,
+        (None, Some(x)) => matrix::write(&root, "X", x, shape)?,
+        (None, None) => {}
     }
     let layers = root.group("layers", "dict", "0.1.0")?;
     layers.check_unique(data.layers.iter().map(|(name, _)| name.as_str()))?;

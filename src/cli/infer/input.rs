@@ -1,11 +1,15 @@
 //! Reading the cells of an inference job: raw counts, proven to be that.
 
+use std::io;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use crate::anndata::{File, Frame, Matrix};
 use crate::cli::{Error, Result};
-use crate::domain::{Csr, Expression};
-use crate::stack::genes::{Aligned, Case, GeneList};
+use crate::domain::Csr;
+use crate::stack::genes::{Case, GeneList};
+use crate::stack::mean_shift;
+use crate::stack::spool::{Budget, Spool, Spooler};
 
 /// The organism the reference is limited to.
 const HUMAN: &str = "Homo sapiens";
@@ -14,13 +18,18 @@ const HUMAN: &str = "Homo sapiens";
 const SYMBOL_COLUMNS: [&str; 7] =
     ["feature_name", "gene_symbols", "gene_symbol", "gene_name", "gene_names", "symbol", "hgnc_symbol"];
 
+/// Cells read or passed on at once.
+const BLOCK: usize = 1024;
+
 /// Cells of one file.
 pub struct Cells {
     file: File,
     matrix: Matrix,
     shown: String,
-    /// Counts with the names the index gives, or the column asked for.
-    pub expression: Expression,
+    /// Names of the genes: those of the index, or of the column asked for.
+    pub genes: Vec<String>,
+    /// Counts over these genes.
+    pub counts: Spool,
     /// What the user should know.
     pub warnings: Vec<String>,
 }
@@ -30,7 +39,7 @@ impl Cells {
     /// matrix holds something else, the others are tried, and the choice is told.
     ///
     /// `what` and `shown` name the file in messages: its part in the job and where the user said it is.
-    pub fn read(path: &Path, what: &str, shown: &str, gene_column: Option<&str>) -> Result<Self> {
+    pub fn read(path: &Path, what: &str, shown: &str, gene_column: Option<&str>, budget: &Budget) -> Result<Self> {
         let shown = format!("{what} {shown}");
         let failed = |error: crate::anndata::Error| Error::failed(error).hint(format!("this is the {shown}"));
         let file = File::open(path).map_err(failed)?;
@@ -39,11 +48,13 @@ impl Cells {
         let candidates: Vec<Matrix> = [Matrix::RawX, Matrix::X].into_iter().chain(layers).filter(present).collect();
         let mut looked = Vec::new();
         for matrix in candidates {
-            let counts = file.read_rows(&matrix, None).map_err(failed)?;
-            if let Some(why) = not_counts(&counts) {
-                looked.push(format!("{matrix} {why}"));
-                continue;
-            }
+            let counts = match counts(&file, &matrix, budget).map_err(failed)? {
+                Ok(counts) => counts.map_err(scratch)?,
+                Err(why) => {
+                    looked.push(format!("{matrix} {why}"));
+                    continue;
+                }
+            };
             let mut warnings = Vec::new();
             if !looked.is_empty() {
                 warnings.push(format!("{shown}: took the counts from {matrix}, because {}", looked.join(" and ")));
@@ -57,15 +68,23 @@ impl Cells {
                 }
                 None => table.index().map_err(failed)?,
             };
-            let cells = file.obs().index().map_err(failed)?;
-            let expression = Expression { cells, genes, counts };
-            return Ok(Self { file, matrix, shown, expression, warnings });
+            return Ok(Self { file, matrix, shown, genes, counts, warnings });
         }
         let unreadable = file.unreadable().iter().map(|(matrix, error)| format!("{matrix} cannot be read ({error})"));
         let looked: Vec<String> = looked.into_iter().chain(unreadable).collect();
         let looked = if looked.is_empty() { "it has no matrix".to_owned() } else { looked.join("; ") };
         Err(Error::failed(format!("{shown} holds no raw counts: {looked}"))
             .hint("raw counts are whole numbers of at least 0; put them in raw/X, X or layers/counts"))
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.counts.n_rows()
+    }
+
+    /// As the baseline takes them.
+    pub fn for_mean_shift(&self) -> mean_shift::Cells<'_> {
+        mean_shift::Cells { genes: &self.genes, counts: &self.counts }
     }
 
     /// The cells' table.
@@ -94,26 +113,65 @@ impl Cells {
         }
     }
 
-    /// Counts over the genes of a model. Where no name of the index is a gene of the model, the usual
-    /// columns for symbols are tried.
-    pub fn align(&mut self, genes: &GeneList) -> Result<Aligned> {
-        let no_match = match genes.align(&self.expression, Case::Folded) {
-            Ok(aligned) => return Ok(aligned),
+    /// Counts over the genes of a model, and how many of those genes are there. Where no name of the index
+    /// is a gene of the model, the usual columns for symbols are tried.
+    pub fn align(&mut self, genes: &GeneList, budget: &Budget) -> Result<(Spool, usize)> {
+        let columns = self.matching(genes)?;
+        let n_matched = columns.iter().flatten().count();
+        let mut aligned = Spooler::new(genes.len(), budget);
+        for start in (0..self.len()).step_by(BLOCK) {
+            let block = self.counts.block(start..self.len().min(start + BLOCK)).map_err(scratch)?;
+            aligned.extend(&block.select_columns(&columns)).map_err(scratch)?;
+        }
+        Ok((aligned.finish().map_err(scratch)?, n_matched))
+    }
+
+    fn matching(&mut self, genes: &GeneList) -> Result<Vec<Option<usize>>> {
+        let no_match = match genes.matching(&self.genes, Case::Folded) {
+            Ok(columns) => return Ok(columns),
             Err(no_match) => no_match,
         };
         let table = self.file.genes_of(&self.matrix);
         for column in SYMBOL_COLUMNS.into_iter().filter(|column| table.has(column)) {
             let Ok(symbols) = names(table, column) else { continue };
-            let before = std::mem::replace(&mut self.expression.genes, symbols);
-            if let Ok(aligned) = genes.align(&self.expression, Case::Folded) {
+            if let Ok(columns) = genes.matching(&symbols, Case::Folded) {
                 self.warnings.push(format!("{}: took gene symbols from column {column}", self.shown));
-                return Ok(aligned);
+                self.genes = symbols;
+                return Ok(columns);
             }
-            self.expression.genes = before;
         }
         Err(Error::failed(format!("{}: {no_match}", self.shown))
             .hint("name the column that holds the gene symbols with --gene-column NAME"))
     }
+}
+
+/// A scratch file that could not be written or read.
+pub fn scratch(error: io::Error) -> Error {
+    Error::failed(format!("cells could not be kept in a scratch file: {error}"))
+        .hint("set TMPDIR to a folder with more room, or give more --memory")
+}
+
+/// The counts of a matrix, or in words why what it holds is none.
+fn counts(
+    file: &File,
+    matrix: &Matrix,
+    budget: &Budget,
+) -> crate::anndata::Result<std::result::Result<io::Result<Spool>, String>> {
+    let n_cols = file.genes_of(matrix).n_rows();
+    let (mut spooler, mut stopped, mut only_zeros) = (Spooler::new(n_cols, budget), None, true);
+    file.for_each_block(matrix, BLOCK, |_, block| {
+        only_zeros &= block.values().iter().all(|value| *value == 0.0);
+        stopped = match not_counts(block) {
+            Some(why) => Some(Err(why)),
+            None => spooler.extend(block).err().map(|error| Ok(Err(error))),
+        };
+        if stopped.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    Ok(match stopped {
+        Some(stopped) => stopped,
+        None if only_zeros && file.n_cells() > 0 => Err("is 0 everywhere".to_owned()),
+        None => Ok(spooler.finish()),
+    })
 }
 
 /// The values of a column of names; a missing one is empty and matches nothing.
@@ -123,9 +181,6 @@ fn names(table: &Frame, column: &str) -> crate::anndata::Result<Vec<String>> {
 
 /// Why a matrix does not hold counts.
 fn not_counts(matrix: &Csr) -> Option<String> {
-    if matrix.n_rows() > 0 && matrix.values().iter().all(|value| *value == 0.0) {
-        return Some("is 0 everywhere".to_owned());
-    }
     let wrong = matrix.values().iter().find(|value| !(value.is_finite() && **value >= 0.0 && value.fract() == 0.0))?;
     Some(format!("holds {wrong}, so it is normalised or scaled"))
 }
@@ -141,6 +196,5 @@ mod tests {
         for wrong in [0.5, -1.0, f32::NAN, f32::INFINITY] {
             assert!(not_counts(&matrix(wrong)).unwrap().contains(&wrong.to_string()));
         }
-        assert!(not_counts(&Csr::from_rows(2, [[(0, 0.0)]]).unwrap()).is_some());
     }
 }

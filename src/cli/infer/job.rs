@@ -8,19 +8,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use super::input::Cells;
+use super::input::{self, Cells};
 use super::model::{self, Loaded};
 use super::output::{self, Origin};
 use super::progress::Bar;
 use super::{DeviceArg, Options};
-use crate::anndata::{self, Table};
+use crate::anndata::Table;
 use crate::cli::{Error, Result};
-use crate::domain::Csr;
 use crate::domain::inference::{Arm, ArmSummary, InferRequest, InferSummary, Location, Method};
 use crate::objects::Objects;
-use crate::stack::generate::{GenerateError, generate};
+use crate::stack::generate::{GenerateError, Settings, generate};
 use crate::stack::mean_shift;
 use crate::stack::schedule::ScheduleError;
+use crate::stack::spool::{Budget, Spool};
 
 /// Runs a request to its end. Every output appears only when it is complete, and the summary after
 /// all of them. Dropped before the end, it stops at the next window.
@@ -32,7 +32,8 @@ pub async fn run(request: &InferRequest, options: Options, objects: &Objects) ->
     let inputs = fetch(request, objects, scratch.path(), &bar).await?;
     let mut job = {
         let (request, bar) = (request.clone(), bar.clone());
-        blocking(move || Job::prepare(request, options, inputs, bar)).await?
+        let budget = Budget { bytes: options.memory, scratch: scratch.path().to_owned() };
+        blocking(move || Job::prepare(request, options, inputs, bar, budget)).await?
     };
     let mut arms = Vec::new();
     for (number, arm) in request.arms.iter().enumerate() {
@@ -102,7 +103,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + '
     }
 }
 
-/// A job whose model and query are in memory.
+/// A job whose model and query are at hand.
 struct Job {
     request: InferRequest,
     options: Options,
@@ -112,29 +113,30 @@ struct Job {
     model: Option<Loaded>,
     query: Cells,
     /// The query over the model's genes.
-    aligned: Option<Csr>,
+    aligned: Option<Spool>,
+    budget: Budget,
     obs: Table,
     warnings: Vec<String>,
 }
 
 impl Job {
-    fn prepare(request: InferRequest, options: Options, inputs: Inputs, bar: Bar) -> Result<Self> {
+    fn prepare(request: InferRequest, options: Options, inputs: Inputs, bar: Bar, budget: Budget) -> Result<Self> {
         let uses_model = request.arms.iter().any(|arm| arm.method == Method::Stack);
         let (device, device_name) = model::device(if uses_model { options.device } else { DeviceArg::Cpu })?;
         let mut warnings = Vec::new();
-        let mut query = read(&inputs, &request.query, "query", &options)?;
+        let mut query = read(&inputs, &request.query, "query", &options, &budget)?;
         let (mut model, mut aligned) = (None, None);
         if let Some(location) = request.model.as_ref().filter(|_| uses_model) {
             bar.say("loading the model");
             query.check_human()?;
             let genes = request.genes.as_ref().map(|genes| path(&inputs, genes)).transpose()?;
             let loaded = model::load(path(&inputs, location)?, genes, &device)?;
-            aligned = Some(query.align(&loaded.genes)?.counts);
+            aligned = Some(query.align(&loaded.genes, &budget)?.0);
             warnings.extend(about(&loaded));
             model = Some(loaded);
         }
         let obs = output::query_table(query.obs(), &mut warnings)?;
-        Ok(Self { request, options, inputs, bar, device: device_name, model, query, aligned, obs, warnings })
+        Ok(Self { request, options, inputs, bar, device: device_name, model, query, aligned, budget, obs, warnings })
     }
 
     /// Predicts one arm and writes it to a file of this machine.
@@ -142,7 +144,7 @@ impl Job {
         let start = Instant::now();
         let arm = self.request.arms[number].clone();
         let what = if self.request.arms.len() == 1 { "prompt".to_owned() } else { format!("prompt of {}", arm.name) };
-        let mut prompt = read(&self.inputs, &arm.prompt, &what, &self.options)?;
+        let mut prompt = self.read(&arm.prompt, &what)?;
         let predicted = match arm.method {
             Method::Stack => self.stack(number, &arm, &mut prompt, stop)?,
             Method::MeanShift => self.mean_shift(&arm, &prompt)?,
@@ -155,13 +157,13 @@ impl Job {
             model: self.model.as_ref().filter(|_| arm.method == Method::Stack),
         };
         let logits = predicted.logits.as_deref();
-        let data = output::anndata(&self.obs, self.genes(arm.method), predicted.counts, logits, &origin);
-        anndata::write(file, &data).map_err(Error::failed)?;
+        let data = output::anndata(&self.obs, self.genes(arm.method), logits, &origin);
+        output::write(file, data, predicted.counts)?;
         Ok(ArmSummary {
             name: arm.name.clone(),
             method: arm.method,
             output: arm.output.clone(),
-            n_prompt_cells: prompt.expression.counts.n_rows(),
+            n_prompt_cells: prompt.len(),
             n_genes_matched: predicted.n_matched,
             seconds: start.elapsed().as_secs_f64(),
         })
@@ -172,26 +174,30 @@ impl Job {
             return Err(Error::bug("an arm uses STACK and no model was loaded"));
         };
         prompt.check_human()?;
-        let base = prompt.align(&loaded.genes)?;
+        // Windows take prompt cells in any order, so they are held; a prompt is the cells of a donor.
+        let (base, n_matched) = prompt.align(&loaded.genes, &Budget::unlimited())?;
+        let base = base.into_csr().map_err(input::scratch)?;
         let n_cells = loaded.model.config().n_cells;
-        if base.counts.n_rows() < n_cells / 4 {
+        if base.n_rows() < n_cells / 4 {
             self.warnings.push(format!(
                 "arm {}: the prompt has {} cells for windows of {n_cells}, so its cells repeat",
                 arm.name,
-                base.counts.n_rows()
+                base.n_rows()
             ));
         }
-        let (sampling, counts, bar) = (&self.request.sampling, self.options.counts, &self.bar);
-        let generated = generate(&loaded.model, &loaded.genes, &base.counts, query, sampling, counts, |at| {
+        let (sampling, bar) = (&self.request.sampling, &self.bar);
+        let settings = Settings { sampling, counts: self.options.counts, budget: self.budget.clone() };
+        let generated = generate(&loaded.model, &loaded.genes, &base, query.clone(), &settings, |at| {
             bar.advance(number, &arm.name, at);
             if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
         let generated = generated.map_err(|error| match error {
             GenerateError::Schedule(ScheduleError::Ratios { .. } | ScheduleError::NoSteps) => Error::usage(error),
             GenerateError::NotAligned => Error::usage(error),
+            GenerateError::Scratch(error) => input::scratch(error),
             error => Error::failed(error),
         })?;
-        Ok(Predicted { counts: generated.counts, logits: generated.logits, n_matched: base.n_matched })
+        Ok(Predicted { counts: generated.counts, logits: generated.logits, n_matched })
     }
 
     fn mean_shift(&mut self, arm: &Arm, prompt: &Cells) -> Result<Predicted> {
@@ -199,19 +205,24 @@ impl Job {
             return Err(Error::bug("an arm uses mean-shift and has no control"));
         };
         self.bar.say(format!("{}: mean shift", arm.name));
-        let mut control = read(&self.inputs, location, &format!("control of {}", arm.name), &self.options)?;
+        let mut control = self.read(location, &format!("control of {}", arm.name))?;
         self.warnings.append(&mut control.warnings);
-        let (query, seed) = (&self.query.expression, self.request.sampling.seed);
-        let shifted = mean_shift::predict(query, &prompt.expression, &control.expression, self.options.counts, seed);
+        let [query, prompt, control] = [&self.query, prompt, &control].map(Cells::for_mean_shift);
+        let (counts, seed) = (self.options.counts, self.request.sampling.seed);
+        let shifted = mean_shift::predict(query, prompt, control, counts, seed, &self.budget);
         let shifted = shifted.map_err(Error::failed)?;
         Ok(Predicted { counts: shifted.counts, logits: None, n_matched: shifted.n_matched })
+    }
+
+    fn read(&self, location: &Location, what: &str) -> Result<Cells> {
+        read(&self.inputs, location, what, &self.options, &self.budget)
     }
 
     /// Names of the columns of a prediction: the model's genes, or the query's.
     fn genes(&self, method: Method) -> &[String] {
         match (&self.model, method) {
             (Some(loaded), Method::Stack) => loaded.genes.names(),
-            _ => &self.query.expression.genes,
+            _ => &self.query.genes,
         }
     }
 
@@ -225,8 +236,8 @@ impl Job {
         }
         InferSummary {
             arms,
-            n_query_cells: self.query.expression.counts.n_rows(),
-            n_genes: self.model.as_ref().map_or(self.query.expression.genes.len(), |loaded| loaded.genes.len()),
+            n_query_cells: self.query.len(),
+            n_genes: self.model.as_ref().map_or(self.query.genes.len(), |loaded| loaded.genes.len()),
             model: self.model.as_ref().map(|loaded| loaded.name.clone()),
             model_sha256: self.model.as_ref().map(|loaded| loaded.sha256.clone()),
             model_licence: self.model.and_then(|loaded| loaded.licence),
@@ -240,7 +251,7 @@ impl Job {
 
 /// What an arm came to.
 struct Predicted {
-    counts: Csr,
+    counts: Spool,
     logits: Option<Vec<f32>>,
     n_matched: usize,
 }
@@ -264,8 +275,8 @@ fn about(loaded: &Loaded) -> Vec<String> {
     warnings
 }
 
-fn read(inputs: &Inputs, location: &Location, what: &str, options: &Options) -> Result<Cells> {
-    Cells::read(path(inputs, location)?, what, &location.to_string(), options.gene_column.as_deref())
+fn read(inputs: &Inputs, location: &Location, what: &str, options: &Options, budget: &Budget) -> Result<Cells> {
+    Cells::read(path(inputs, location)?, what, &location.to_string(), options.gene_column.as_deref(), budget)
 }
 
 fn path<'a>(inputs: &'a Inputs, location: &Location) -> Result<&'a Path> {

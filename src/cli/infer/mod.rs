@@ -86,6 +86,11 @@ pub struct Args {
           value_parser = clap::value_parser!(u32).range(1..))]
     batch_size: u32,
 
+    /// Memory for the query cells, and as much for what is computed of them; beyond it they go to temporary
+    /// files, without effect on the numbers
+    #[arg(long, value_name = "GIB", default_value_t = 4.0, value_parser = gib)]
+    memory: f64,
+
     /// Where to compute; auto takes a GPU if there is one
     #[arg(long, value_enum, default_value = "auto")]
     device: DeviceArg,
@@ -138,6 +143,14 @@ struct Options {
     counts: Counts,
     device: DeviceArg,
     gene_column: Option<String>,
+    /// Bytes for the query cells, and for what is computed of them.
+    memory: usize,
+}
+
+/// A number of GiB from 0 on.
+fn gib(text: &str) -> std::result::Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| "expected a number of GiB".to_owned())?;
+    if number >= 0.0 && number.is_finite() { Ok(number) } else { Err("expected a number of GiB from 0 on".to_owned()) }
 }
 
 /// Runs the mode.
@@ -150,6 +163,7 @@ pub async fn run(args: Args, config: Config) -> Result {
         },
         device: args.device,
         gene_column: args.gene_column.clone(),
+        memory: (args.memory * f64::from(1 << 30)) as usize,
     };
     let request = match &args.request {
         Some(key) => stored_request(key, &objects).await?,

@@ -1,11 +1,14 @@
 //! The predicted cells as an AnnData object.
 
-use crate::anndata::{AnnData, Column, Frame, Numbers, Table, Value};
+use std::path::Path;
+
+use crate::anndata::{self, AnnData, Column, Frame, Numbers, Streamed, Table, Value};
 use crate::cli::{Error, Result};
-use crate::domain::Csr;
 use crate::domain::inference::{Arm, Method, Mode, Sampling};
 use crate::stack::generate::Counts;
+use crate::stack::spool::Spool;
 
+use super::input;
 use super::model::Loaded;
 
 /// Everything an output says about how it was made.
@@ -37,8 +40,20 @@ pub fn query_table(obs: &Frame, warnings: &mut Vec<String>) -> Result<Table> {
     Ok(table)
 }
 
-/// Query cells with predicted counts in `X`, genes as `var`, and the origin in `uns["haystack"]`.
-pub fn anndata(obs: &Table, genes: &[String], counts: Csr, logits: Option<&[f32]>, origin: &Origin) -> AnnData {
+/// Writes predicted cells with their counts in `X`, from memory or from where they lie.
+pub fn write(file: &Path, mut data: AnnData, counts: Spool) -> Result {
+    if counts.in_memory().is_some() {
+        data.x = Some(Numbers::Sparse(counts.into_csr().map_err(input::scratch)?));
+        return anndata::write(file, &data).map_err(Error::failed);
+    }
+    let n_cols = counts.n_cols();
+    let (indptr, mut indices, mut values) = counts.parts().ok_or_else(|| Error::bug("cells are nowhere"))?;
+    let x = Streamed::Sparse { n_cols, indptr, indices: &mut indices, values: &mut values };
+    anndata::write_streamed(file, &data, x).map_err(Error::failed)
+}
+
+/// The query cells' table, genes as `var`, and the origin in `uns["haystack"]`; without counts.
+pub fn anndata(obs: &Table, genes: &[String], logits: Option<&[f32]>, origin: &Origin) -> AnnData {
     let mut obs = obs.clone();
     if let Some(logits) = logits {
         obs.columns.retain(|(name, _)| name != "gen_logit");
@@ -47,7 +62,7 @@ pub fn anndata(obs: &Table, genes: &[String], counts: Csr, logits: Option<&[f32]
     }
     let var = Table { index_name: None, index: genes.to_vec(), columns: Vec::new() };
     let uns = vec![("haystack".to_owned(), Value::Dict(describe(origin)))];
-    AnnData { obs, var, x: Some(Numbers::Sparse(counts)), layers: Vec::new(), obsm: Vec::new(), uns }
+    AnnData { obs, var, uns, ..AnnData::default() }
 }
 
 fn describe(origin: &Origin) -> Vec<(String, Value)> {

@@ -226,9 +226,16 @@ impl Network {
         });
         projected.resize(n * width, 0.0);
         let bias = &layer.proj.bias;
-        self.linear("between cells: projection", &layer.proj.weight, (attended, n, width), right, projected, |at, to| {
-            vector::add(to, &bias[at..]);
-        });
+        self.linear(
+            "between cells: projection",
+            &layer.proj.weight,
+            (attended, n, width),
+            right,
+            projected,
+            |at, to| {
+                vector::add(to, &bias[at..]);
+            },
+        );
         self.profile.time("between cells: norm", 0, || {
             x.par_chunks_exact_mut(width).zip(projected.par_chunks_exact(width)).for_each(|(x, y)| {
                 vector::add_and_normalise(x, y, &layer.norm.weight, &layer.norm.bias);
@@ -276,9 +283,16 @@ impl Network {
         let mut hidden = vec![0.0; n * hidden_width];
         let mut workspace = self.workspace.lock().expect("no panic while it is held");
         let bias = &aligned.first.bias;
-        self.linear("logits", &aligned.first.weight, (&pairs, n, 2 * width), &mut workspace.right, &mut hidden, |at, to| {
-            vector::gelu_of_sum(to, &bias[at..]);
-        });
+        self.linear(
+            "logits",
+            &aligned.first.weight,
+            (&pairs, n, 2 * width),
+            &mut workspace.right,
+            &mut hidden,
+            |at, to| {
+                vector::gelu_of_sum(to, &bias[at..]);
+            },
+        );
         let logit = |hidden: &[f32]| {
             let sum: f32 = hidden.iter().zip(&aligned.second).map(|(x, w)| x * w).sum();
             sum + aligned.second_bias
@@ -294,7 +308,9 @@ impl Network {
         let bias = &self.scale.bias;
         let mut scales = vec![0.0; n * bias.len()];
         let hidden = (wide.as_slice(), n, 2 * self.width());
-        self.linear("head: scales", &self.scale.weight, hidden, right, &mut scales, |at, to| vector::add(to, &bias[at..]));
+        self.linear("head: scales", &self.scale.weight, hidden, right, &mut scales, |at, to| {
+            vector::add(to, &bias[at..])
+        });
         self.profile.time("head: softmax", 0, || {
             scales.par_chunks_exact_mut(bias.len()).for_each(|row| vector::softmax(row, 1.0));
         });

@@ -240,7 +240,13 @@ pub struct Out<'a> {
 
 /// The product, on all threads. `finish` changes each run of numbers, given the index of its first
 /// column, before it is left.
-pub fn product(kernel: Kernel, left: Left<'_>, right: &Packed, out: Out<'_>, finish: impl Fn(usize, &mut [f32]) + Sync) {
+pub fn product(
+    kernel: Kernel,
+    left: Left<'_>,
+    right: &Packed,
+    out: Out<'_>,
+    finish: impl Fn(usize, &mut [f32]) + Sync,
+) {
     let target = Target::new(left.n(), right.n, out);
     let strips = left.n().div_ceil(STRIP);
     let per_panel = (PANEL_BYTES / right.strip_bytes.max(1)).clamp(1, 32);
@@ -329,9 +335,8 @@ impl Target {
             // SAFETY: `new` has checked that row and column are within the slice, and no other
             // thread has this block.
             #[expect(unsafe_code, reason = "blocks of a matrix are no slices")]
-            let to = unsafe {
-                std::slice::from_raw_parts_mut(self.start.add((row + r) * self.stride + column), columns)
-            };
+            let to =
+                unsafe { std::slice::from_raw_parts_mut(self.start.add((row + r) * self.stride + column), columns) };
             to.copy_from_slice(&sums[..columns]);
             finish(column, to);
         }

@@ -84,5 +84,10 @@ fn attend_head(
     }
     weights.right_here(kernel, Rows::new(scores, n, n_seen, n_seen));
     let values = Rows::new(values, head_width, n_seen, n_seen);
-    product_here(kernel, Left::Rows(values), weights, Out { values: mixed, stride: head_width, layout: Layout::ByRight });
+    product_here(
+        kernel,
+        Left::Rows(values),
+        weights,
+        Out { values: mixed, stride: head_width, layout: Layout::ByRight },
+    );
 }

@@ -110,19 +110,20 @@ impl GeneList {
         self.0.iter().map(find).collect()
     }
 
+    /// The column of each gene among `names`, of which at least one must be there.
+    pub fn matching(&self, names: &[String], case: Case) -> Result<Vec<Option<usize>>, NoMatch> {
+        let columns = self.columns(names, case);
+        if columns.iter().any(Option::is_some) {
+            return Ok(columns);
+        }
+        let some = |names: &[String]| names.iter().take(3).cloned().collect::<Vec<_>>().join(", ");
+        Err(NoMatch { n_genes: self.len(), n_names: names.len(), model: some(&self.0), data: some(names) })
+    }
+
     /// Counts over the model's genes.
     pub fn align(&self, data: &Expression, case: Case) -> Result<Aligned, NoMatch> {
-        let columns = self.columns(&data.genes, case);
+        let columns = self.matching(&data.genes, case)?;
         let n_matched = columns.iter().flatten().count();
-        if n_matched == 0 {
-            let some = |names: &[String]| names.iter().take(3).cloned().collect::<Vec<_>>().join(", ");
-            return Err(NoMatch {
-                n_genes: self.len(),
-                n_names: data.genes.len(),
-                model: some(&self.0),
-                data: some(&data.genes),
-            });
-        }
         Ok(Aligned { counts: data.counts.select_columns(&columns), n_matched })
     }
 }

@@ -1,6 +1,5 @@
 //! A small trained model on real cells: PBMC of two donors, interferon beta against control.
 
-use std::borrow::Cow;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
@@ -8,12 +7,12 @@ use haystack::anndata::{File, Matrix};
 use haystack::domain::Csr;
 use haystack::domain::inference::Sampling;
 use haystack::stack::checkpoint::Checkpoint;
-use haystack::stack::generate::{Counts, Pass, generate};
+use haystack::stack::generate::{Counts, Known, Pass, Query, Settings, generate};
 use haystack::stack::genes::{Case, GeneList};
 use haystack::stack::mean_shift;
 use haystack::stack::model::{Compute, Model};
 use haystack::stack::schedule::{ContextRatio, Split};
-use haystack::stack::tokens::Tokenised;
+use haystack::stack::spool::{Budget, Spool};
 
 use super::reference::Tensors;
 use crate::support::shared;
@@ -45,18 +44,20 @@ impl Kang {
 fn first_step_of_the_trained_model() {
     let Some(kang) = Kang::load() else { return };
     let stored = Tensors::load(&kang.folder.join("parity_A_step1.safetensors"));
-    let query = kang.counts("query_B_ctrl");
+    let query = Spool::from(kang.counts("query_B_ctrl"));
     let split = Split::new(kang.model.config().n_cells, 0.25, ContextRatio::Single(0.2)).unwrap();
     let genes: Vec<u32> = (0..kang.model.config().n_genes as u32).collect();
     for prompt in ["stim_101", "ctrl_101"] {
         let base = kang.counts(&format!("base_{prompt}"));
-        let tokenised = |counts| Tokenised::new(&kang.model, Cow::Borrowed(counts)).unwrap();
-        let (base, query) = (tokenised(&base), tokenised(&query));
-        let pass = Pass::run(&kang.model, &base, &query, split, 43, |_, _| ControlFlow::Continue(())).unwrap();
+        let query = Query { cells: &query, hidden: &[] };
+        let on_window = |_, _| ControlFlow::Continue(());
+        let mut known = Known::new(&kang.model, base.n_rows(), query.cells.n_rows());
+        let budget = Budget::unlimited();
+        let pass = Pass::run(&kang.model, &base, query, &mut known, split, 43, &budget, on_window).unwrap();
         stored.check(&format!("{prompt}.logits"), &pass.query_logits(&kang.model).unwrap().unwrap());
         let (mut means, mut thetas) = (vec![], vec![]);
         for window in 0..pass.windows().len() {
-            means.extend(pass.means(&kang.model, window, |_| true).unwrap().unwrap().values);
+            means.extend(pass.means(&kang.model, window, |_| true).unwrap().values);
             thetas.extend(pass.dispersions(&kang.model, window, &genes).unwrap());
         }
         stored.check_rows(&format!("{prompt}.nb_mean"), &means);
@@ -80,33 +81,26 @@ fn generation_of_the_held_out_cells() {
     let mut reference = vec![];
     for prompt in ["stim_101", "ctrl_101", "stim_107", "ctrl_107"] {
         let base = kang.counts(&format!("base_{prompt}"));
+        let settings = Settings { sampling: &sampling, counts: Counts::Sampled, budget: Budget::unlimited() };
         let generated =
-            generate(
-                &kang.model,
-                &kang.genes,
-                &base,
-                &query,
-                &sampling,
-                Counts::Sampled,
-                |_| ControlFlow::Continue(()),
-            )
-            .unwrap();
+            generate(&kang.model, &kang.genes, &base, query.clone().into(), &settings, |_| ControlFlow::Continue(()));
+        let generated = generated.unwrap().counts.into_csr().unwrap();
         let drawn = kang.counts(&format!("pred_mdm5_{prompt}"));
         let library = |counts: &Csr| counts.row_sums().iter().sum::<f64>() / counts.n_rows() as f64;
         let nonzero = |counts: &Csr| counts.nnz() as f64 / counts.n_rows() as f64;
-        let (ours, theirs) = (library(&generated.counts), library(&drawn));
+        let (ours, theirs) = (library(&generated), library(&drawn));
         println!(
             "{prompt}: library {ours:.1} v {theirs:.1}, genes {:.1} v {:.1}",
-            nonzero(&generated.counts),
+            nonzero(&generated),
             nonzero(&drawn)
         );
         assert!((ours / theirs - 1.0).abs() < 0.05, "{ours} {theirs}");
-        assert!((nonzero(&generated.counts) / nonzero(&drawn) - 1.0).abs() < 0.05);
-        profiles.push(mean_profile(&generated.counts));
+        assert!((nonzero(&generated) / nonzero(&drawn) - 1.0).abs() < 0.05);
+        profiles.push(mean_profile(&generated));
         reference.push(mean_profile(&drawn));
         // Of two samples of one distribution the squared differences of the means, each divided by its
         // variance, average 1; with 1267 correlated genes within about a tenth.
-        let z = mean_differences(&generated.counts, &drawn);
+        let z = mean_differences(&generated, &drawn);
         let size = (z.iter().map(|z| z * z).sum::<f64>() / z.len() as f64).sqrt();
         let far = z.iter().filter(|z| z.abs() > 3.0).count() as f64 / z.len() as f64;
         let agreement = pearson(profiles.last().unwrap(), reference.last().unwrap());
@@ -147,19 +141,23 @@ fn mean_shift_of_the_held_out_cells() {
     let Some(kang) = Kang::load() else { return };
     let read = |name: &str| {
         let file = File::open(&kang.folder.join(format!("inputs/{name}.h5ad"))).unwrap();
-        file.read_expression(&Matrix::X, None, None).unwrap()
+        let data = file.read_expression(&Matrix::X, None, None).unwrap();
+        (data.genes, Spool::from(data.counts))
     };
+    let profile = |cells: &Spool| mean_profile(cells.in_memory().unwrap());
     let query = read("query_B_ctrl");
-    let control = mean_profile(&query.counts);
+    let control = profile(&query.1);
     for counts in [Counts::Mean, Counts::Sampled] {
         let shifted = |donor: &str| {
             let (prompt, control) = (read(&format!("base_stim_{donor}")), read(&format!("base_ctrl_{donor}")));
-            mean_profile(&mean_shift::predict(&query, &prompt, &control, counts, 0).unwrap().counts)
+            let [query, prompt, control] =
+                [&query, &prompt, &control].map(|(genes, counts)| mean_shift::Cells { genes, counts });
+            let shifted = mean_shift::predict(query, prompt, control, counts, 0, &Budget::unlimited());
+            profile(&shifted.unwrap().counts)
         };
         let (first, second) = (shifted("101"), shifted("107"));
         let response: Vec<f64> = (0..control.len()).map(|g| (first[g] + second[g]) / 2.0 - control[g]).collect();
-        let truth: Vec<f64> =
-            mean_profile(&read("truth_B_stim").counts).iter().zip(&control).map(|(s, c)| s - c).collect();
+        let truth: Vec<f64> = profile(&read("truth_B_stim").1).iter().zip(&control).map(|(s, c)| s - c).collect();
         let agreement = pearson(&response, &truth);
         println!("mean shift, {counts:?}, v truth, all genes (reference .814): {agreement:.3}");
         assert!((0.78..0.84).contains(&agreement), "{agreement}");

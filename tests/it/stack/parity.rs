@@ -1,17 +1,16 @@
 //! Every number of the network and the generation against the reference package.
 
-use std::borrow::Cow;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use haystack::domain::Csr;
 use haystack::domain::inference::{Mode, Sampling};
 use haystack::stack::checkpoint::{Checkpoint, Kind};
-use haystack::stack::generate::{Counts, Generation, Pass, Progress};
+use haystack::stack::generate::{Counts, Generation, Known, Pass, Progress, Query, Settings};
 use haystack::stack::genes::GeneList;
 use haystack::stack::model::{Block, Compute, Model};
 use haystack::stack::schedule::{ContextRatio, Split};
-use haystack::stack::tokens::Tokenised;
+use haystack::stack::spool::{Budget, Spool};
 use haystack::stack::windows;
 use serde_json::Value;
 
@@ -167,7 +166,8 @@ fn prediction_in_context() {
             let context = ContextRatio::Double(ratio("context_ratio"));
             let split = Split::new(model.config().n_cells, ratio("prompt_ratio"), context).unwrap();
             let seed = about["random_seed"].as_u64().unwrap();
-            let pass = Pass::run(&model, &tokenised(&model, &inputs.base), &tokenised(&model, &inputs.query), split, seed, go_on).unwrap();
+            let query = Spool::from(inputs.query.clone());
+            let pass = run(&model, &inputs.base, &query, split, seed);
             check_windows(pass.windows(), &about["windows"]);
             let (means, thetas) = predict_all(&pass, &model, inputs.query.n_rows());
             stored.check_rows(&format!("{call}.predict_mean"), &means);
@@ -212,11 +212,12 @@ fn check_generation(mode: Mode, file: &str) {
             ..Sampling::default()
         };
         let genes = GeneList::read(&folder.join("genes.pkl")).unwrap();
-        let (base, query) = (&inputs.base, &inputs.query);
-        let mut generation = Generation::new(&model, &genes, base, query, &sampling, Counts::Mean).unwrap();
+        let (base, n_query) = (&inputs.base, inputs.query.n_rows());
+        let settings = Settings { sampling: &sampling, counts: Counts::Mean, budget: Budget::unlimited() };
+        let mut generation = Generation::new(&model, &genes, base, inputs.query.clone().into(), &settings).unwrap();
         for step in about["steps"].as_array().unwrap() {
             let name = |part: &str| format!("step{}.{part}", step["step"]);
-            let before = generation.profile().clone();
+            let before = Spool::from(generation.profile().block(0..n_query).unwrap());
             if mode == Mode::Mdm {
                 assert_eq!(generation.masked(), stored.bools(&name("is_masked_in")));
             }
@@ -225,9 +226,9 @@ fn check_generation(mode: Mode, file: &str) {
             assert_eq!(done.step.seed, step["seed"].as_u64().unwrap());
             // What was predicted for every cell, also for those that were kept.
             let split = Split::new(model.config().n_cells, sampling.prompt_ratio, done.step.context_ratio).unwrap();
-            let pass = Pass::run(&model, &tokenised(&model, base), &tokenised(&model, &before), split, done.step.seed, go_on).unwrap();
+            let pass = run(&model, base, &before, split, done.step.seed);
             check_windows(pass.windows(), &step["windows"]);
-            let (means, thetas) = predict_all(&pass, &model, query.n_rows());
+            let (means, thetas) = predict_all(&pass, &model, n_query);
             stored.check_rows(&name("mu_test"), &means);
             stored.check(&name("theta_window"), &thetas);
             if mode == Mode::Mdm {
@@ -237,7 +238,7 @@ fn check_generation(mode: Mode, file: &str) {
             }
         }
         assert!(generation.advance(|_: Progress| ControlFlow::Continue(())).unwrap().is_none());
-        stored.check_rows("final_test_counts", &dense(generation.profile()));
+        stored.check_rows("final_test_counts", &dense(generation.profile().in_memory().unwrap()));
     }
 }
 
@@ -257,7 +258,7 @@ impl Inputs {
 fn predict_all(pass: &Pass, model: &Model, n_query: usize) -> (Vec<f32>, Vec<f32>) {
     let (mut means, mut thetas, mut cells) = (vec![], vec![], vec![]);
     for window in 0..pass.windows().len() {
-        let expected = pass.means(model, window, |_| true).unwrap().unwrap();
+        let expected = pass.means(model, window, |_| true).unwrap();
         cells.extend(expected.cells);
         means.extend(expected.values);
         thetas.extend(pass.dispersions(model, window, &all_genes(model)).unwrap());
@@ -279,10 +280,6 @@ fn check_windows(found: &[windows::Window], expected: &Value) {
 /// The attention mask of the reference: true where a prompt cell may not see another.
 fn blocked(n_cells: usize, n_prompt: usize) -> Vec<bool> {
     (0..n_cells).flat_map(|row| (0..n_cells).map(move |column| row < n_prompt && column >= n_prompt)).collect()
-}
-
-fn tokenised<'a>(model: &Model, counts: &'a Csr) -> Tokenised<'a> {
-    Tokenised::new(model, Cow::Borrowed(counts)).unwrap()
 }
 
 fn all_genes(model: &Model) -> Vec<u32> {
@@ -315,6 +312,9 @@ pub fn load(path: &Path, compute: &Compute) -> Model {
     Model::load(&mut Checkpoint::open(path).unwrap(), compute).unwrap()
 }
 
-fn go_on(_: usize, _: usize) -> ControlFlow<()> {
-    ControlFlow::Continue(())
+fn run(model: &Model, base: &Csr, query: &Spool, split: Split, seed: u64) -> Pass {
+    let mut known = Known::new(model, base.n_rows(), query.n_rows());
+    let query = Query { cells: query, hidden: &[] };
+    let go_on = |_, _| ControlFlow::Continue(());
+    Pass::run(model, base, query, &mut known, split, seed, &Budget::unlimited(), go_on).unwrap()
 }

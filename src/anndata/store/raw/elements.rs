@@ -6,7 +6,7 @@ use std::ptr;
 use std::sync::OnceLock;
 
 use hdf5::types::{CompoundField, CompoundType, FloatSize, IntSize, TypeDescriptor};
-use hdf5::{Container, Dataspace, Datatype, from_id, h5check};
+use hdf5::{Container, Dataspace, Datatype, H5Type, from_id, h5check};
 use hdf5_sys::h5a::H5Aread;
 use hdf5_sys::h5d::{H5Dread, H5Dwrite};
 use hdf5_sys::h5i::{H5I_type_t, hid_t};
@@ -176,25 +176,52 @@ unsafe fn read_into(source: &Container, memory: &Datatype, part: Part, buffer: *
                 h5check(H5Dread(source.id(), memory.id(), H5S_ALL, H5S_ALL, H5P_DEFAULT, buffer))?;
                 return Ok(());
             };
-            let space = source.space()?;
-            if space.ndim() != ranges.len() {
-                return Err(hdf5::Error::Internal(format!("{} dimensions, not {}", space.ndim(), ranges.len())));
-            }
-            let start: Vec<u64> = ranges.iter().map(|range| range.start as u64).collect();
-            let counts: Vec<u64> = ranges.iter().map(|range| range.len() as u64).collect();
-            h5check(H5Sselect_hyperslab(
-                space.id(),
-                H5S_seloper_t::H5S_SELECT_SET,
-                start.as_ptr(),
-                ptr::null(),
-                counts.as_ptr(),
-                ptr::null(),
-            ))?;
-            let within = Dataspace::try_new(ranges.iter().map(ExactSizeIterator::len).collect::<Vec<_>>())?;
+            let (space, within) = select(source, ranges)?;
             h5check(H5Dread(source.id(), memory.id(), within.id(), space.id(), H5P_DEFAULT, buffer))?;
             Ok(())
         }
     })
+}
+
+/// The part of a data set's space that is wanted, and the space it has in memory.
+fn select(source: &Container, ranges: &[Range<usize>]) -> hdf5::Result<(Dataspace, Dataspace)> {
+    let space = source.space()?;
+    if space.ndim() != ranges.len() {
+        return Err(hdf5::Error::Internal(format!("{} dimensions, not {}", space.ndim(), ranges.len())));
+    }
+    let start: Vec<u64> = ranges.iter().map(|range| range.start as u64).collect();
+    let counts: Vec<u64> = ranges.iter().map(|range| range.len() as u64).collect();
+    // SAFETY: both lists have a number for each dimension of the space.
+    locked(|| unsafe {
+        h5check(H5Sselect_hyperslab(
+            space.id(),
+            H5S_seloper_t::H5S_SELECT_SET,
+            start.as_ptr(),
+            ptr::null(),
+            counts.as_ptr(),
+            ptr::null(),
+        ))
+    })?;
+    let within = Dataspace::try_new(ranges.iter().map(ExactSizeIterator::len).collect::<Vec<_>>())?;
+    Ok((space, within))
+}
+
+/// Writes numbers to a part of a data set, one range per dimension.
+pub(in crate::anndata::store) fn write_part<T: H5Type>(
+    dataset: &hdf5::Dataset,
+    ranges: &[Range<usize>],
+    values: &[T],
+) -> hdf5::Result<()> {
+    if count(dataset, Some(ranges))? != values.len() {
+        return Err(hdf5::Error::Internal(format!("{} values do not fill their part", values.len())));
+    }
+    let memory = Datatype::from_type::<T>()?;
+    let (space, within) = select(dataset, ranges)?;
+    // SAFETY: `memory` describes one `T` for each element of the selection, and there are as many values.
+    locked(|| unsafe {
+        h5check(H5Dwrite(dataset.id(), memory.id(), within.id(), space.id(), H5P_DEFAULT, values.as_ptr().cast()))
+    })?;
+    Ok(())
 }
 
 /// Writes records whose fields lie in memory as `packed` says: without gaps, in the order of the fields.

@@ -12,7 +12,7 @@ mod properties;
 
 use std::ffi::CString;
 
-pub(super) use elements::{Number, Part, read_fixed_text, read_numbers, read_references, write_records};
+pub(super) use elements::{Number, Part, read_fixed_text, read_numbers, read_references, write_part, write_records};
 pub(in crate::anndata) use kinds::Kind;
 pub(super) use kinds::kind;
 pub(super) use links::{Link, link, names};

@@ -1,0 +1,97 @@
+//! One side of the benchmark: a process that answers requests, a line each way.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The process and its two pipes.
+pub struct Side {
+    name: &'static str,
+    process: Child,
+    requests: ChildStdin,
+    replies: BufReader<ChildStdout>,
+}
+
+/// What a side answers.
+#[derive(Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reply<T> {
+    /// What was asked for.
+    Ok(T),
+    /// Why there is nothing.
+    Error(String),
+}
+
+/// Tells glibc to keep what was freed instead of giving it back and fetching it anew.
+const TUNED: [(&str, &str); 3] =
+    [("MALLOC_MMAP_MAX_", "0"), ("MALLOC_TRIM_THRESHOLD_", "64000000000"), ("MALLOC_TOP_PAD_", "268435456")];
+
+impl Side {
+    /// This program again, serving.
+    pub fn ours(folder: &Path, output: &Path, threads: usize) -> Result<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("--serve").args([folder, output]).env("RAYON_NUM_THREADS", threads.to_string());
+        Self::start("ours", command)
+    }
+
+    /// PyTorch.
+    pub fn peer(folder: &Path, output: &Path, threads: usize) -> Result<Self> {
+        let mut command = Command::new(python()?);
+        command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bench/stack/peer.py")).args([folder, output]);
+        for library in ["OMP", "OPENBLAS", "MKL", "NUMBA"] {
+            command.env(format!("{library}_NUM_THREADS"), threads.to_string());
+        }
+        command.envs(TUNED).env("PYTHONDONTWRITEBYTECODE", "1");
+        Self::start("peer", command)
+    }
+
+    fn start(name: &'static str, mut command: Command) -> Result<Self> {
+        let started = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let mut process = started.with_context(|| format!("{name}: {command:?} does not start"))?;
+        let requests = process.stdin.take().context("the process has a standard input")?;
+        let replies = BufReader::new(process.stdout.take().context("the process has a standard output")?);
+        Ok(Self { name, process, requests, replies })
+    }
+
+    /// Asks for one thing and waits for it.
+    pub fn ask<T: for<'a> Deserialize<'a>>(&mut self, request: Value) -> Result<T> {
+        let name = self.name;
+        writeln!(self.requests, "{request}").with_context(|| format!("{name}: the process has ended"))?;
+        let mut line = String::new();
+        self.replies.read_line(&mut line)?;
+        match serde_json::from_str(&line).with_context(|| format!("{name}: no reply to {request} but `{line}`"))? {
+            Reply::Ok(answer) => Ok(answer),
+            Reply::Error(error) => bail!("{name}: {request} failed: {error}"),
+        }
+    }
+}
+
+impl Drop for Side {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The Python with PyTorch and arc-stack: `HAYSTACK_BENCH_PYTHON`, or that of `make tools-bench-stack`.
+pub fn python() -> Result<PathBuf> {
+    let python = match std::env::var_os("HAYSTACK_BENCH_PYTHON") {
+        Some(python) => PathBuf::from(python),
+        None => cache()?.join("bench-venv/bin/python"),
+    };
+    if !python.is_file() {
+        bail!("{} is missing: make tools-bench-stack installs the peer; --alone measures without it", python.display());
+    }
+    Ok(python)
+}
+
+/// Where tools and large inputs are kept.
+pub fn cache() -> Result<PathBuf> {
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache"));
+    Ok(cache.or_else(home).context("neither XDG_CACHE_HOME nor HOME is set")?.join("haystack"))
+}
