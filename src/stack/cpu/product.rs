@@ -367,3 +367,89 @@ impl Aligned {
         cast_slice_mut(&mut self.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(n: usize, seed: u32) -> Vec<f32> {
+        let mut state = seed;
+        let next = |_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) as f32 / 8_388_608.0 - 1.0
+        };
+        (0..n).map(next).collect()
+    }
+
+    fn kernels() -> Vec<(Kernel, f64)> {
+        let half = Kernel::half().map(|kernel| (kernel, 2e-2));
+        [Some((Kernel::Lanes, 1e-6)), Some((Kernel::full(), 1e-6)), half].into_iter().flatten().collect()
+    }
+
+    /// `left[n] · right[m]` in double precision, as a share of the product of their lengths.
+    fn worst_error(out: &[f32], left: &[Vec<f32>], right: &[Vec<f32>], by_left: bool) -> f64 {
+        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
+        let (rows, columns) = if by_left { (left, right) } else { (right, left) };
+        let error = |(i, found): (usize, &f32)| {
+            let (a, b) = (&rows[i / columns.len()], &columns[i % columns.len()]);
+            (f64::from(*found) - dot(a, b)).abs() / (dot(a, a) * dot(b, b)).sqrt()
+        };
+        out.iter().enumerate().map(error).fold(0.0, f64::max)
+    }
+
+    fn rows(values: &[f32], len: usize, stride: usize) -> Vec<Vec<f32>> {
+        values.chunks(stride).map(|row| row[..len].to_vec()).collect()
+    }
+
+    // Sizes around those of a strip, a step of the tiles, and a panel.
+    #[test]
+    fn products_of_any_size_are_those_of_double_precision() {
+        for (n_left, n_right, len) in [(1, 1, 1), (32, 32, 32), (33, 31, 33), (99, 77, 45), (700, 40, 130)] {
+            let (left, right) = (numbers(n_left * len, 1), numbers(n_right * len, 2));
+            for (kernel, tolerance) in kernels() {
+                for layout in [Layout::ByRight, Layout::ByLeft] {
+                    let mut packed = Packed::default();
+                    packed.right(kernel, Rows::new(&right, n_right, len, len));
+                    let stride = if layout == Layout::ByRight { n_left } else { n_right };
+                    let mut out = vec![f32::NAN; n_left * n_right];
+                    let left_rows = Rows::new(&left, n_left, len, len);
+                    let to = Out { values: &mut out, stride, layout };
+                    product(kernel, Left::Rows(left_rows), &packed, to, |_, _| ());
+                    let (l, r) = (rows(&left, len, len), rows(&right, len, len));
+                    let error = worst_error(&out, &l, &r, layout == Layout::ByLeft);
+                    assert!(error < tolerance, "{kernel:?} {layout:?} {n_left} {n_right} {len}: {error}");
+                    let kept = Packed::left(kernel, left_rows);
+                    let mut again = vec![f32::NAN; n_left * n_right];
+                    let to = Out { values: &mut again, stride, layout };
+                    product_here(kernel, Left::Packed(&kept), &packed, to);
+                    assert_eq!(out, again, "packed before or while it is used, on one thread or several");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn chosen_rows_of_a_wider_matrix_are_multiplied_and_finished() {
+        let (stride, len, offset) = (50, 20, 7);
+        let (left, right) = (numbers(40 * stride, 3), numbers(35 * len, 4));
+        let chosen = [39, 0, 7, 7];
+        for (kernel, tolerance) in kernels() {
+            let mut packed = Packed::default();
+            packed.right_here(kernel, Rows::new(&right, 35, len, len));
+            let left_rows = Rows::new(&left[offset..], 40, len, stride).choose(&chosen);
+            let mut out = vec![0.0; 35 * 4];
+            let to = Out { values: &mut out, stride: 4, layout: Layout::ByRight };
+            let bias = [1.0, 2.0, 3.0, 4.0];
+            product(kernel, Left::Rows(left_rows), &packed, to, |at, run| {
+                run.iter_mut().zip(&bias[at..]).for_each(|(x, b)| *x += b);
+            });
+            let all = rows(&left[offset..], len, stride);
+            let picked: Vec<Vec<f32>> = chosen.iter().map(|&row| all[row as usize].clone()).collect();
+            for (x, b) in out.iter_mut().zip(bias.iter().cycle()) {
+                *x -= b;
+            }
+            let error = worst_error(&out, &picked, &rows(&right, len, len), false);
+            assert!(error < tolerance.max(2e-6), "{kernel:?}: {error}");
+        }
+    }
+}
