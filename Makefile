@@ -13,13 +13,14 @@ PORT  ?= 8080
 export PATH := $(VENV)/bin:$(HOME)/.cargo/bin:$(PATH)
 export HAYSTACK_PYTHON := $(VENV)/bin/python
 
-.PHONY: help run build test check fmt bench bench-stack screenshot tools tools-test tools-bench tools-bench-stack clean
+.PHONY: help run build test check fmt bench bench-stack fuzz screenshot tools tools-test tools-bench tools-bench-stack clean
 
 help:
 	@echo 'make run    build, prepare the starter data, serve on http://localhost:$(PORT)'
 	@echo 'make test   run every test, on SQLite and PostgreSQL, with real parts'
 	@echo 'make check  formatting, lints, documentation, layers'
 	@echo 'make bench  time the parts that matter against their peers'
+	@echo 'make fuzz   feed broken files to the readers of checkpoints and gene lists'
 	@echo 'make bench-stack  time the model against PyTorch; installs it, 8 GB'
 
 run: build
@@ -45,6 +46,20 @@ bench: tools-bench
 
 bench-stack: tools-bench-stack
 	cargo bench --locked --bench stack
+
+# Each reader of strangers' files for FUZZ_SECONDS, one worker; findings go to tests/fuzz/artifacts.
+# libFuzzer needs compiler flags that a stable compiler only takes with RUSTC_BOOTSTRAP.
+FUZZ_SECONDS ?= 600
+FUZZ_TARGETS ?= pickle gene_list lightning checkpoint safetensors
+fuzz: export RUSTC_BOOTSTRAP := 1
+fuzz: $(CACHE)/cargo/bin/cargo-fuzz
+	cd tests/fuzz && cargo run --locked --example seeds
+	cd tests/fuzz && for target in $(FUZZ_TARGETS); do \
+	  $< run --fuzz-dir . --target-dir ../../target/fuzz $$target -- -dict=pickle.dict \
+	    -max_len=65536 -rss_limit_mb=1024 -malloc_limit_mb=256 -max_total_time=$(FUZZ_SECONDS) || exit; \
+	done
+$(CACHE)/cargo/bin/cargo-fuzz: $(CACHE)/tools.done
+	cargo install --locked --root $(CACHE)/cargo cargo-fuzz
 
 # The picture in the README: a finished run on the starter data, as the page shows it.
 screenshot: tools-test

@@ -39,6 +39,25 @@ impl Column {
         self.len() == 0
     }
 
+    /// The values of the given rows, in the given order.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    pub fn select(&self, rows: &[usize]) -> Self {
+        fn of<T: Clone>(values: &[T], rows: &[usize]) -> Vec<T> {
+            rows.iter().map(|&row| values[row].clone()).collect()
+        }
+        match self {
+            Self::Categorical { codes, categories, ordered } => {
+                Self::Categorical { codes: of(codes, rows), categories: categories.clone(), ordered: *ordered }
+            }
+            Self::Strings(values) => Self::Strings(of(values, rows)),
+            Self::Integers(values) => Self::Integers(of(values, rows)),
+            Self::Floats(values) => Self::Floats(of(values, rows)),
+            Self::Booleans(values) => Self::Booleans(of(values, rows)),
+        }
+    }
+
     /// Each value as Python's `str` spells it (`1.0`, `1e-05`, `True`), `None` where it is missing.
     pub fn to_strings(&self) -> Vec<Option<String>> {
         match self {

@@ -34,6 +34,20 @@ pub struct Table {
     pub columns: Vec<(String, Column)>,
 }
 
+impl Table {
+    /// The given rows, in the given order.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    pub fn select(&self, rows: &[usize]) -> Self {
+        Self {
+            index_name: self.index_name.clone(),
+            index: rows.iter().map(|&row| self.index[row].clone()).collect(),
+            columns: self.columns.iter().map(|(name, column)| (name.clone(), column.select(rows))).collect(),
+        }
+    }
+}
+
 /// A matrix to write.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Numbers {

@@ -3,6 +3,7 @@
 //! To add a mode: a file here with `Args` and `run`, one arm in [`Mode`], one in `Mode::run`.
 
 mod doctor;
+mod embed;
 pub mod exit;
 mod import;
 mod infer;
@@ -45,6 +46,8 @@ pub struct Cli {
 pub enum Mode {
     /// Check that everything needed can be reached, and say what to do where it cannot
     Doctor(doctor::Args),
+    /// Embed cells with STACK
+    Embed(Box<embed::Args>),
     /// Fill the stores from files
     #[command(subcommand)]
     Import(import::What),
@@ -66,6 +69,7 @@ impl Mode {
     async fn run(self, config: Config) -> Result {
         match self {
             Self::Doctor(args) => doctor::run(args, Ok(config)).await,
+            Self::Embed(args) => embed::run(*args, config).await,
             Self::Import(what) => import::run(what, config).await,
             Self::Infer(args) => infer::run(*args, config).await,
             Self::Migrate(args) => migrate::run(args, config).await,

@@ -110,10 +110,22 @@ pub struct Arm {
     pub method: Method,
     /// Cells that show the state to predict (`.h5ad`, counts).
     pub prompt: Location,
+    /// Which of these cells, of a file that holds the prompts of several arms; all for `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub split: Option<Split>,
     /// Paired control cells; needed by the mean shift, unused by STACK.
     pub control: Option<Location>,
     /// Where the predicted cells go (`.h5ad`).
     pub output: Location,
+}
+
+/// The cells with one value in a column of their table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Split {
+    /// The column.
+    pub column: String,
+    /// The value as Python spells it; `nan` for cells without one.
+    pub value: String,
 }
 
 /// A whole inference job.

@@ -77,6 +77,14 @@ impl Objects {
         }
     }
 
+    /// Where a location is on this machine, if it is: in a local store, or a path of its own.
+    pub fn in_place(&self, location: &Location) -> Result<Option<PathBuf>> {
+        Ok(match self.locate(location)? {
+            Place::File(path) => Some(path),
+            Place::Object { .. } => None,
+        })
+    }
+
     fn locate(&self, location: &Location) -> Result<Place> {
         match location {
             Location::Path(path) => Ok(Place::File(path.clone())),

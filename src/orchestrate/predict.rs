@@ -97,6 +97,7 @@ impl Step<'_> {
             name: name.to_owned(),
             method,
             prompt: prompt.clone(),
+            split: None,
             control: control.cloned(),
             output: Location::Key(self.output(name).to_string()),
         };

@@ -4,27 +4,38 @@ use std::ops::ControlFlow;
 
 use super::generate::GenerateError;
 use super::model::Model;
+use super::spool::Spool;
 use super::windows;
-use crate::domain::Csr;
 
-/// Embeds every row of counts over the model's genes: `n_hidden * token_dim` numbers per cell, cell by
-/// cell. `seed` decides the fill of a short last window, which the embeddings there depend on.
-/// `on_window` hears how many windows of how many are done.
+/// The embeddings of the cells of one window.
+#[derive(Clone, Copy, Debug)]
+pub struct Embedded<'a> {
+    /// `n_hidden * token_dim` numbers per cell, cell by cell; cells that only filled the window are left out.
+    pub values: &'a [f32],
+    /// Windows done, this one included.
+    pub done: usize,
+    /// Windows in all.
+    pub n_windows: usize,
+}
+
+/// Embeds every row of counts over the model's genes, a window at a time. `seed` decides the fill of a
+/// short last window, which the embeddings there depend on. `on_window` may break off.
 pub fn embed(
     model: &Model,
-    counts: &Csr,
+    counts: &Spool,
     seed: u64,
-    mut on_window: impl FnMut(usize, usize) -> ControlFlow<()>,
-) -> Result<Vec<f32>, GenerateError> {
-    let windows = windows::in_order(counts.n_rows(), model.config().n_cells, seed);
-    let mut values = Vec::with_capacity(counts.n_rows() * model.config().width());
-    for (done, rows) in windows.iter().enumerate() {
-        let embeddings = model.embed(model.tokens(counts, rows)?, rows.len(), 0)?;
-        values.extend_from_slice(embeddings.values());
-        if on_window(done + 1, windows.len()).is_break() {
+    mut on_window: impl FnMut(Embedded) -> ControlFlow<()>,
+) -> Result<(), GenerateError> {
+    let (n_cells, width) = (model.config().n_cells, model.config().width());
+    let windows = windows::in_order(counts.n_rows(), n_cells, seed);
+    for (at, rows) in windows.iter().enumerate() {
+        let (window, rows) = counts.rows(rows)?;
+        let embeddings = model.embed(model.tokens(&window, &rows)?, rows.len(), 0)?;
+        let n_real = n_cells.min(counts.n_rows() - at * n_cells);
+        let values = &embeddings.values()[..n_real * width];
+        if on_window(Embedded { values, done: at + 1, n_windows: windows.len() }).is_break() {
             return Err(GenerateError::Stopped);
         }
     }
-    values.truncate(counts.n_rows() * model.config().width());
-    Ok(values)
+    Ok(())
 }

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -14,6 +15,9 @@ use super::genes::{GeneList, GeneListError};
 pub const GENES_FILE: &str = "genes.json";
 /// What the model is; written last.
 pub const ABOUT_FILE: &str = "model.json";
+/// When the weights were last hashed, and what they looked like then. Only of use on the disk it was
+/// written on, so it is not part of the model.
+const CHECKED_FILE: &str = "checked.json";
 /// Every file of the folder, in the order they are written.
 pub const FILES: [&str; 4] = [WEIGHTS_FILE, CONFIG_FILE, GENES_FILE, ABOUT_FILE];
 
@@ -153,6 +157,57 @@ pub fn sha256(path: &Path) -> Result<String, FolderError> {
         Ok(hex::encode(hash.hash.finalize()))
     };
     hash().map_err(|error| FolderError::Io { path: path.to_owned(), error })
+}
+
+/// What a file looks like from outside, and the SHA-256 it had when it looked so.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Checked {
+    bytes: u64,
+    /// Nanoseconds since 1970.
+    modified: u128,
+    sha256: String,
+}
+
+/// SHA-256 of the weights in the folder of an imported model, in hexadecimal. They are hashed when their
+/// size or time is not as it was when they were last hashed: once after an import, and once after the
+/// folder was copied.
+pub fn checked_sha256(folder: &Path) -> Result<String, FolderError> {
+    let weights = folder.join(WEIGHTS_FILE);
+    let looks = looks(&weights).map_err(|error| FolderError::Io { path: weights.clone(), error })?;
+    let noted = fs::read(folder.join(CHECKED_FILE)).ok();
+    let noted = noted.and_then(|json| serde_json::from_slice::<Checked>(&json).ok());
+    if let Some(noted) = noted.filter(|noted| (noted.bytes, noted.modified) == looks) {
+        return Ok(noted.sha256);
+    }
+    let sha256 = sha256(&weights)?;
+    note_checked(folder, &sha256);
+    Ok(sha256)
+}
+
+/// Notes the hash of the weights in a folder, which must be what they have now. Where nothing can be
+/// written they are hashed again the next time.
+pub fn note_checked(folder: &Path, sha256: &str) {
+    let note = folder.join(CHECKED_FILE);
+    let noted = looks(&folder.join(WEIGHTS_FILE)).and_then(|(bytes, modified)| {
+        write_beside(&note, &json(&Checked { bytes, modified, sha256: sha256.to_owned() }))
+    });
+    if let Err(error) = noted {
+        tracing::debug!("{} is not written: {error}", note.display());
+    }
+}
+
+/// Size and time of a file.
+fn looks(file: &Path) -> io::Result<(u64, u128)> {
+    let data = fs::metadata(file)?;
+    Ok((data.len(), data.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos()))
+}
+
+/// Puts a small file in its place at once: another process may be doing the same.
+fn write_beside(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))?;
+    file.write_all(content)?;
+    file.persist(path)?;
+    Ok(())
 }
 
 fn json(value: &(impl Serialize + ?Sized)) -> Vec<u8> {

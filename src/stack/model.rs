@@ -181,6 +181,23 @@ impl Model {
         self.kind
     }
 
+    /// Where the time has gone, part by part, where the processor's cores compute.
+    pub fn profile(&self) -> Option<Vec<(&'static str, cpu::Share)>> {
+        match &self.network {
+            Network::Cpu(network) => Some(network.profile().shares()),
+            Network::Tensors(_) => None,
+        }
+    }
+
+    /// Floating-point operations per second of a large product, measured now, where the processor's
+    /// cores compute.
+    pub fn product_rate(&self) -> Option<f64> {
+        match &self.network {
+            Network::Cpu(network) => Some(network.product_rate()),
+            Network::Tensors(_) => None,
+        }
+    }
+
     /// Tokens of the given rows of counts: GELU(W log(1 + x) + b). Counts are taken as they are,
     /// without normalisation.
     ///

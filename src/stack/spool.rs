@@ -14,6 +14,9 @@ use crate::domain::Csr;
 /// Bytes of one entry: its column and its value.
 const ENTRY: usize = 8;
 
+/// Rows passed on at once.
+const BLOCK: usize = 1024;
+
 /// How much memory cells on their way may take, and where the rest goes.
 #[derive(Clone, Debug)]
 pub struct Budget {
@@ -197,6 +200,14 @@ impl Spooler {
     /// Appends the rows of a matrix.
     pub fn extend(&mut self, block: &Csr) -> io::Result<()> {
         (0..block.n_rows()).try_for_each(|row| self.push(pairs(block, row)))
+    }
+
+    /// Appends the rows of a matrix that may lie in files.
+    pub fn append(&mut self, rows: &Spool) -> io::Result<()> {
+        (0..rows.n_rows()).step_by(BLOCK).try_for_each(|start| {
+            let block = rows.block(start..rows.n_rows().min(start + BLOCK))?;
+            self.extend(&block)
+        })
     }
 
     /// Moves what is held to files, where all that follows goes too.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::cli::{Error, Result, open};
 use crate::config::Config;
+use crate::domain::inference::Location;
 use crate::objects::{ObjectKey, Objects, check_name};
 use crate::stack::checkpoint::Checkpoint;
 use crate::stack::folder::{self, ABOUT_FILE, About, FILES};
@@ -60,6 +61,9 @@ pub async fn run(args: Args, config: Config) -> Result {
     for file in FILES {
         let key = ObjectKey::Model { name: name.clone(), file: file.to_owned() };
         objects.put_file(&key, &scratch.path().join(file)).await?;
+    }
+    if let Some(folder) = objects.in_place(&Location::Key(ObjectKey::model_folder(&name)))? {
+        folder::note_checked(&folder, &about.sha256);
     }
     eprintln!(
         "Imported {} as {name}: {} model, {} genes, windows of {} cells, licence {}",

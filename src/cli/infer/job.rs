@@ -8,11 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use super::input::{self, Cells};
+use super::input::{self, Cells, Reading};
 use super::model::{self, Loaded};
 use super::output::{self, Origin};
+use super::profile;
 use super::progress::Bar;
-use super::{DeviceArg, Options};
+use super::{DeviceArg, Options, split};
 use crate::anndata::Table;
 use crate::cli::{Error, Result};
 use crate::domain::inference::{Arm, ArmSummary, InferRequest, InferSummary, Location, Method};
@@ -20,11 +21,16 @@ use crate::objects::Objects;
 use crate::stack::generate::{GenerateError, Settings, generate};
 use crate::stack::mean_shift;
 use crate::stack::schedule::ScheduleError;
-use crate::stack::spool::{Budget, Spool};
+use crate::stack::spool::{Budget, Spool, Spooler};
 
 /// Runs a request to its end. Every output appears only when it is complete, and the summary after
 /// all of them. Dropped before the end, it stops at the next window.
-pub async fn run(request: &InferRequest, options: Options, objects: &Objects) -> Result<InferSummary> {
+pub async fn run(
+    request: &InferRequest,
+    options: Options,
+    warnings: Vec<String>,
+    objects: &Objects,
+) -> Result<InferSummary> {
     let start = Instant::now();
     let scratch = tempfile::tempdir().map_err(|error| Error::failed(format!("no temporary folder: {error}")))?;
     let bar = Bar::new(request.arms.len());
@@ -33,7 +39,7 @@ pub async fn run(request: &InferRequest, options: Options, objects: &Objects) ->
     let mut job = {
         let (request, bar) = (request.clone(), bar.clone());
         let budget = Budget { bytes: options.memory, scratch: scratch.path().to_owned() };
-        blocking(move || Job::prepare(request, options, inputs, bar, budget)).await?
+        blocking(move || Job::prepare(request, options, inputs, bar, budget, warnings)).await?
     };
     let mut arms = Vec::new();
     for (number, arm) in request.arms.iter().enumerate() {
@@ -45,12 +51,28 @@ pub async fn run(request: &InferRequest, options: Options, objects: &Objects) ->
             Ok((job, summary))
         })
         .await?;
-        bar.say(format!("{}: storing", arm.name));
-        objects.store(&file, &arm.output).await?;
+        if job.all.is_none() {
+            bar.say(format!("{}: storing", arm.name));
+            objects.store(&file, &arm.output).await?;
+            std::fs::remove_file(&file).map_err(|error| Error::failed(format!("{}: {error}", file.display())))?;
+        }
         tracing::info!(arm = arm.name, output = %arm.output, seconds = summary.seconds, "predicted {}", arm.name);
         arms.push(summary);
     }
-    let summary = job.summary(arms, start.elapsed().as_secs_f64());
+    if let Some(all) = job.all.take() {
+        let file = scratch.path().join("all.h5ad");
+        let written = file.clone();
+        (job, ()) = blocking(move || {
+            job.write_all(all, &written)?;
+            Ok((job, ()))
+        })
+        .await?;
+        objects.store(&file, &request.arms[0].output).await?;
+    }
+    if let Some(loaded) = job.model.as_ref().filter(|_| job.options.profile) {
+        profile::show(&loaded.model);
+    }
+    let summary = job.summary(arms, start.elapsed().as_secs_f64())?;
     if let Some(location) = &request.summary {
         let file = scratch.path().join("summary.json");
         let json = serde_json::to_vec_pretty(&summary).map_err(Error::bug)?;
@@ -116,14 +138,29 @@ struct Job {
     aligned: Option<Spool>,
     budget: Budget,
     obs: Table,
+    /// What goes to one file, where all arms do.
+    all: Option<All>,
     warnings: Vec<String>,
 }
 
+/// The predictions of all arms so far.
+struct All {
+    counts: Spooler,
+    arms: Vec<(String, Option<Vec<f32>>)>,
+}
+
 impl Job {
-    fn prepare(request: InferRequest, options: Options, inputs: Inputs, bar: Bar, budget: Budget) -> Result<Self> {
+    fn prepare(
+        request: InferRequest,
+        options: Options,
+        inputs: Inputs,
+        bar: Bar,
+        budget: Budget,
+        mut warnings: Vec<String>,
+    ) -> Result<Self> {
         let uses_model = request.arms.iter().any(|arm| arm.method == Method::Stack);
-        let (device, device_name) = model::device(if uses_model { options.device } else { DeviceArg::Cpu })?;
-        let mut warnings = Vec::new();
+        let (device, device_name) =
+            model::device(if uses_model { options.device } else { DeviceArg::Cpu }, options.precision)?;
         let mut query = read(&inputs, &request.query, "query", &options, &budget)?;
         let (mut model, mut aligned) = (None, None);
         if let Some(location) = request.model.as_ref().filter(|_| uses_model) {
@@ -132,11 +169,18 @@ impl Job {
             let genes = request.genes.as_ref().map(|genes| path(&inputs, genes)).transpose()?;
             let loaded = model::load(path(&inputs, location)?, genes, &device)?;
             aligned = Some(query.align(&loaded.genes, &budget)?.0);
-            warnings.extend(about(&loaded));
+            warnings.extend(loaded.warnings());
             model = Some(loaded);
         }
         let obs = output::query_table(query.obs(), &mut warnings)?;
-        Ok(Self { request, options, inputs, bar, device: device_name, model, query, aligned, budget, obs, warnings })
+        let device = device_name;
+        let mut job =
+            Self { request, options, inputs, bar, device, model, query, aligned, budget, obs, all: None, warnings };
+        if job.options.concatenate {
+            let n_genes = job.genes(job.request.arms[0].method).len();
+            job.all = Some(All { counts: Spooler::new(n_genes, &job.budget), arms: Vec::new() });
+        }
+        Ok(job)
     }
 
     /// Predicts one arm and writes it to a file of this machine.
@@ -144,21 +188,20 @@ impl Job {
         let start = Instant::now();
         let arm = self.request.arms[number].clone();
         let what = if self.request.arms.len() == 1 { "prompt".to_owned() } else { format!("prompt of {}", arm.name) };
-        let mut prompt = self.read(&arm.prompt, &what)?;
+        let mut prompt = self.prompt(&arm, &what)?;
         let predicted = match arm.method {
             Method::Stack => self.stack(number, &arm, &mut prompt, stop)?,
             Method::MeanShift => self.mean_shift(&arm, &prompt)?,
         };
         self.warnings.append(&mut prompt.warnings);
-        let origin = Origin {
-            arm: &arm,
-            sampling: &self.request.sampling,
-            counts: self.options.counts,
-            model: self.model.as_ref().filter(|_| arm.method == Method::Stack),
-        };
-        let logits = predicted.logits.as_deref();
-        let data = output::anndata(&self.obs, self.genes(arm.method), logits, &origin);
-        output::write(file, data, predicted.counts)?;
+        if let Some(all) = &mut self.all {
+            all.counts.append(&predicted.counts).map_err(input::scratch)?;
+            all.arms.push((arm.name.clone(), predicted.logits));
+        } else {
+            let obs = output::with_logits(self.obs.clone(), predicted.logits.as_deref());
+            let data = output::anndata(obs, self.genes(arm.method), &self.origin(&arm))?;
+            output::write(file, data, predicted.counts)?;
+        }
         Ok(ArmSummary {
             name: arm.name.clone(),
             method: arm.method,
@@ -167,6 +210,24 @@ impl Job {
             n_genes_matched: predicted.n_matched,
             seconds: start.elapsed().as_secs_f64(),
         })
+    }
+
+    /// Writes the predictions of all arms to one file.
+    fn write_all(&self, all: All, file: &Path) -> Result {
+        self.bar.say("writing all predictions");
+        let arm = Arm { name: "all splits".to_owned(), ..self.request.arms[0].clone() };
+        let obs = split::concatenated(&self.obs, &all.arms);
+        let data = output::anndata(obs, self.genes(arm.method), &self.origin(&arm))?;
+        output::write(file, data, all.counts.finish().map_err(input::scratch)?)
+    }
+
+    fn origin<'a>(&'a self, arm: &'a Arm) -> Origin<'a> {
+        Origin {
+            arm,
+            sampling: &self.request.sampling,
+            counts: self.options.counts,
+            model: self.model.as_ref().filter(|_| arm.method == Method::Stack),
+        }
     }
 
     fn stack(&mut self, number: usize, arm: &Arm, prompt: &mut Cells, stop: &AtomicBool) -> Result<Predicted> {
@@ -214,6 +275,19 @@ impl Job {
         Ok(Predicted { counts: shifted.counts, logits: None, n_matched: shifted.n_matched })
     }
 
+    /// The prompt cells of an arm.
+    fn prompt(&self, arm: &Arm, what: &str) -> Result<Cells> {
+        let Some(split) = &arm.split else { return self.read(&arm.prompt, what) };
+        let (file, shown) = (path(&self.inputs, &arm.prompt)?, arm.prompt.to_string());
+        let values = split::values(file, &shown, &split.column)?;
+        let rows: Vec<usize> = (0..values.len()).filter(|&row| values[row] == split.value).collect();
+        if rows.is_empty() {
+            return Err(Error::failed(format!("{shown}: no cell has {} {}", split.column, split.value)));
+        }
+        let gene_column = self.options.gene_column.as_deref();
+        Cells::read(file, what, &shown, Reading { gene_column, rows: Some(&rows), budget: &self.budget })
+    }
+
     fn read(&self, location: &Location, what: &str) -> Result<Cells> {
         read(&self.inputs, location, what, &self.options, &self.budget)
     }
@@ -226,7 +300,8 @@ impl Job {
         }
     }
 
-    fn summary(mut self, arms: Vec<ArmSummary>, seconds: f64) -> InferSummary {
+    fn summary(mut self, arms: Vec<ArmSummary>, seconds: f64) -> Result<InferSummary> {
+        let model_sha256 = self.model.as_ref().map(Loaded::sha256).transpose()?;
         self.warnings.append(&mut self.query.warnings);
         let mut warnings: Vec<String> = Vec::new();
         for warning in self.warnings {
@@ -234,18 +309,18 @@ impl Job {
                 warnings.push(warning);
             }
         }
-        InferSummary {
+        Ok(InferSummary {
             arms,
             n_query_cells: self.query.len(),
             n_genes: self.model.as_ref().map_or(self.query.genes.len(), |loaded| loaded.genes.len()),
             model: self.model.as_ref().map(|loaded| loaded.name.clone()),
-            model_sha256: self.model.as_ref().map(|loaded| loaded.sha256.clone()),
+            model_sha256,
             model_licence: self.model.and_then(|loaded| loaded.licence),
             device: self.device.to_owned(),
             sampling: self.request.sampling,
             seconds,
             warnings,
-        }
+        })
     }
 }
 
@@ -256,27 +331,9 @@ struct Predicted {
     n_matched: usize,
 }
 
-/// What the user should know of a model.
-fn about(loaded: &Loaded) -> Vec<String> {
-    let mut warnings = Vec::new();
-    match &loaded.licence {
-        Some(licence) => tracing::info!("weights of {}: {licence}", loaded.name),
-        None => warnings.push(format!(
-            "the licence of the weights of {} is not recorded; Arc's published STACK weights are for non-commercial use",
-            loaded.name
-        )),
-    }
-    let unfed = loaded.genes.is_upper().into_iter().filter(|upper| !upper).count();
-    if unfed > 0 {
-        warnings.push(format!(
-            "{unfed} genes of the model's list are not upper case; as in the reference they are predicted but never fed to it"
-        ));
-    }
-    warnings
-}
-
 fn read(inputs: &Inputs, location: &Location, what: &str, options: &Options, budget: &Budget) -> Result<Cells> {
-    Cells::read(path(inputs, location)?, what, &location.to_string(), options.gene_column.as_deref(), budget)
+    let reading = Reading { gene_column: options.gene_column.as_deref(), rows: None, budget };
+    Cells::read(path(inputs, location)?, what, &location.to_string(), reading)
 }
 
 fn path<'a>(inputs: &'a Inputs, location: &Location) -> Result<&'a Path> {

@@ -2,11 +2,15 @@
 //!
 //! Flags and `--request` both become an [`InferRequest`]; [`job`] runs it.
 
-mod input;
+pub(super) mod input;
 mod job;
-mod model;
-mod output;
-mod progress;
+pub(super) mod model;
+pub(super) mod output;
+mod profile;
+pub(super) mod progress;
+mod split;
+
+use std::path::PathBuf;
 
 use clap::ValueEnum;
 
@@ -15,26 +19,55 @@ use crate::config::Config;
 use crate::domain::inference::{Arm, InferRequest, Location, Method, Mode, Sampling};
 use crate::objects::{ObjectKey, Objects};
 use crate::stack::generate::Counts;
+use crate::stack::model::Precision;
 
 /// Arguments of `haystack infer`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Run a stored request instead of the flags below: its key in the object store, address or path
     #[arg(long, value_name = "KEY", conflicts_with_all = ["prompt", "query", "output", "control", "model", "genes", "method",
-          "mode", "diffusion_steps", "seed", "prompt_ratio", "context_ratio", "context_ratio_min", "batch_size"])]
+          "output_dir", "mode", "diffusion_steps", "seed", "prompt_ratio", "context_ratio", "context_ratio_min", "batch_size"])]
     request: Option<String>,
 
     /// Cells that show the state to predict (.h5ad with counts; path or address)
-    #[arg(long, alias = "prompt-gcs", value_name = "FILE", required_unless_present = "request")]
+    #[arg(
+        long,
+        visible_alias = "base-adata",
+        alias = "prompt-gcs",
+        value_name = "FILE",
+        required_unless_present = "request"
+    )]
     prompt: Option<String>,
 
     /// Cells to predict (.h5ad with counts)
-    #[arg(long, alias = "query-gcs", value_name = "FILE", required_unless_present = "request")]
+    #[arg(
+        long,
+        visible_alias = "test-adata",
+        alias = "query-gcs",
+        value_name = "FILE",
+        required_unless_present = "request"
+    )]
     query: Option<String>,
 
     /// Where the predicted cells go (.h5ad)
-    #[arg(long, alias = "output-gcs", value_name = "FILE", required_unless_present = "request")]
+    #[arg(long, alias = "output-gcs", value_name = "FILE", required_unless_present_any = ["request", "output_dir"])]
     output: Option<String>,
+
+    /// Predict once for each value of this column of the prompt file, from the cells that have it
+    #[arg(long, value_name = "COLUMN", requires = "output_dir", help_heading = "Splits")]
+    split_column: Option<String>,
+
+    /// Only these values of the column [default: all]
+    #[arg(long, value_name = "VALUE", num_args = 0.., requires = "split_column", help_heading = "Splits")]
+    split_values: Vec<String>,
+
+    /// Folder for a file per value, named after it
+    #[arg(long, value_name = "FOLDER", requires = "split_column", conflicts_with = "output", help_heading = "Splits")]
+    output_dir: Option<PathBuf>,
+
+    /// One file, concatenated.h5ad, with the cells of all values and a column split_value
+    #[arg(long, requires = "split_column", help_heading = "Splits")]
+    concatenate: bool,
 
     /// Name of an imported model, or a checkpoint (.ckpt, .safetensors or a folder; path or address)
     #[arg(long, visible_alias = "checkpoint", alias = "model-gcs", value_name = "MODEL")]
@@ -95,6 +128,14 @@ pub struct Args {
     #[arg(long, value_enum, default_value = "auto")]
     device: DeviceArg,
 
+    /// How exactly the large products are computed on the CPU
+    #[arg(long, value_enum, default_value = "f32")]
+    precision: PrecisionArg,
+
+    /// Say where the time went: seconds and GFLOP/s of each part of the network
+    #[arg(long)]
+    profile: bool,
+
     /// Column of the gene table that holds the symbols, where the index does not
     #[arg(long, alias = "gene-name-col", value_name = "NAME")]
     gene_column: Option<String>,
@@ -138,17 +179,39 @@ pub(super) enum DeviceArg {
     Cuda,
 }
 
+/// How exactly the large products are computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum PrecisionArg {
+    /// As the reference
+    F32,
+    /// Faster, with errors of a percent or so; needs AMX
+    Bf16,
+}
+
+impl From<PrecisionArg> for Precision {
+    fn from(precision: PrecisionArg) -> Self {
+        match precision {
+            PrecisionArg::F32 => Self::F32,
+            PrecisionArg::Bf16 => Self::Bf16,
+        }
+    }
+}
+
 /// What a process decides for itself, whatever the request says.
 struct Options {
     counts: Counts,
     device: DeviceArg,
+    precision: Precision,
+    profile: bool,
     gene_column: Option<String>,
     /// Bytes for the query cells, and for what is computed of them.
     memory: usize,
+    /// All arms go to one file.
+    concatenate: bool,
 }
 
 /// A number of GiB from 0 on.
-fn gib(text: &str) -> std::result::Result<f64, String> {
+pub(super) fn gib(text: &str) -> std::result::Result<f64, String> {
     let number: f64 = text.parse().map_err(|_| "expected a number of GiB".to_owned())?;
     if number >= 0.0 && number.is_finite() { Ok(number) } else { Err("expected a number of GiB from 0 on".to_owned()) }
 }
@@ -162,16 +225,20 @@ pub async fn run(args: Args, config: Config) -> Result {
             CountsArg::Mean => Counts::Mean,
         },
         device: args.device,
+        precision: args.precision.into(),
+        profile: args.profile,
         gene_column: args.gene_column.clone(),
         memory: (args.memory * f64::from(1 << 30)) as usize,
+        concatenate: args.concatenate,
     };
-    let request = match &args.request {
-        Some(key) => stored_request(key, &objects).await?,
-        None => args.into_request()?,
+    let (request, warnings) = match (&args.request, args.splits()) {
+        (Some(key), _) => (stored_request(key, &objects).await?, Vec::new()),
+        (None, None) => (args.into_request()?, Vec::new()),
+        (None, Some(splits)) => split_request(args.into_request()?, &splits, &objects).await?,
     };
     check(&request)?;
     let summary = tokio::select! {
-        summary = job::run(&request, options, &objects) => summary?,
+        summary = job::run(&request, options, warnings, &objects) => summary?,
         signal = stop_signal() => {
             return Err(Error::try_again(format!("stopped by {signal} before the prediction was finished")));
         }
@@ -181,6 +248,15 @@ pub async fn run(args: Args, config: Config) -> Result {
 }
 
 impl Args {
+    fn splits(&self) -> Option<split::Wanted> {
+        Some(split::Wanted {
+            column: self.split_column.clone()?,
+            values: self.split_values.clone(),
+            folder: self.output_dir.clone()?,
+            concatenate: self.concatenate,
+        })
+    }
+
     fn into_request(self) -> Result<InferRequest> {
         // clap has checked that the three are there.
         let needed = |flag: Option<String>, name: &str| {
@@ -194,8 +270,12 @@ impl Args {
                 MethodArg::MeanShift => Method::MeanShift,
             },
             prompt: location(needed(self.prompt, "prompt")?),
+            split: None,
             control: self.control.map(location),
-            output: location(needed(self.output, "output")?),
+            output: match (self.output, self.output_dir) {
+                (None, Some(folder)) => Location::Path(folder),
+                (output, _) => location(needed(output, "output")?),
+            },
         };
         Ok(InferRequest {
             model: self.model.map(model::location),
@@ -232,6 +312,22 @@ async fn stored_request(text: &str, objects: &Objects) -> Result<InferRequest> {
         .map_err(|error| Error::failed(format!("{location} is not an inference request: {error}")))
 }
 
+/// The request with an arm for each split, and what the user should know of them.
+async fn split_request(
+    mut request: InferRequest,
+    wanted: &split::Wanted,
+    objects: &Objects,
+) -> Result<(InferRequest, Vec<String>)> {
+    let scratch = tempfile::tempdir().map_err(|error| Error::failed(format!("no temporary folder: {error}")))?;
+    let arm = &request.arms[0];
+    let prompt = objects.fetch(&arm.prompt, scratch.path()).await?;
+    let (arms, warnings) = split::arms(arm, wanted, &prompt)?;
+    std::fs::create_dir_all(&wanted.folder)
+        .map_err(|error| Error::failed(format!("{}: {error}", wanted.folder.display())))?;
+    request.arms = arms;
+    Ok((request, warnings))
+}
+
 /// Refuses what cannot be run before anything is fetched.
 fn check(request: &InferRequest) -> Result {
     if request.arms.is_empty() {
@@ -258,7 +354,7 @@ fn check(request: &InferRequest) -> Result {
 }
 
 /// Waits for the system or the user to ask for an end.
-async fn stop_signal() -> &'static str {
+pub(super) async fn stop_signal() -> &'static str {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};

@@ -52,20 +52,24 @@ pub fn write(file: &Path, mut data: AnnData, counts: Spool) -> Result {
     anndata::write_streamed(file, &data, x).map_err(Error::failed)
 }
 
-/// The query cells' table, genes as `var`, and the origin in `uns["haystack"]`; without counts.
-pub fn anndata(obs: &Table, genes: &[String], logits: Option<&[f32]>, origin: &Origin) -> AnnData {
-    let mut obs = obs.clone();
+/// The table of cells with the logit of each, where there are logits.
+pub fn with_logits(mut obs: Table, logits: Option<&[f32]>) -> Table {
     if let Some(logits) = logits {
         obs.columns.retain(|(name, _)| name != "gen_logit");
         let logits = Column::Floats(logits.iter().map(|&logit| f64::from(logit)).collect());
         obs.columns.push(("gen_logit".to_owned(), logits));
     }
-    let var = Table { index_name: None, index: genes.to_vec(), columns: Vec::new() };
-    let uns = vec![("haystack".to_owned(), Value::Dict(describe(origin)))];
-    AnnData { obs, var, uns, ..AnnData::default() }
+    obs
 }
 
-fn describe(origin: &Origin) -> Vec<(String, Value)> {
+/// The cells' table, genes as `var`, and the origin in `uns["haystack"]`; without counts.
+pub fn anndata(obs: Table, genes: &[String], origin: &Origin) -> Result<AnnData> {
+    let var = Table { index_name: None, index: genes.to_vec(), columns: Vec::new() };
+    let uns = vec![("haystack".to_owned(), Value::Dict(describe(origin)?))];
+    Ok(AnnData { obs, var, uns, ..AnnData::default() })
+}
+
+fn describe(origin: &Origin) -> Result<Vec<(String, Value)>> {
     let text = |text: &str| Value::String(text.to_owned());
     let sampling = origin.sampling;
     let mut about = vec![
@@ -77,6 +81,9 @@ fn describe(origin: &Origin) -> Vec<(String, Value)> {
         ("seed", text(&sampling.seed.to_string())),
         ("version", text(env!("CARGO_PKG_VERSION"))),
     ];
+    if let Some(split) = &origin.arm.split {
+        about.push(("split_column", text(&split.column)));
+    }
     if let Some(control) = &origin.arm.control {
         about.push(("control", text(&control.to_string())));
     }
@@ -94,11 +101,17 @@ fn describe(origin: &Origin) -> Vec<(String, Value)> {
         ]);
     }
     if let Some(model) = origin.model {
-        about.extend([
-            ("model", text(&model.name)),
-            ("model_sha256", text(&model.sha256)),
-            ("model_licence", text(model.licence.as_deref().unwrap_or("not recorded"))),
-        ]);
+        about.extend(describe_model(model)?);
     }
-    about.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    Ok(about.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+}
+
+/// What an output says about the model it was made with.
+pub fn describe_model(model: &Loaded) -> Result<[(&'static str, Value); 3]> {
+    let text = |text: &str| Value::String(text.to_owned());
+    Ok([
+        ("model", text(&model.name)),
+        ("model_sha256", text(&model.sha256()?)),
+        ("model_licence", text(model.licence.as_deref().unwrap_or("not recorded"))),
+    ])
 }

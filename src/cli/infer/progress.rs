@@ -36,6 +36,12 @@ impl Bar {
         self.bar.set_message(format!("{name}: step {} of {}", at.step, at.n_steps));
     }
 
+    /// Shows how many windows of how many are done.
+    pub fn share(&self, done: usize, n: usize) {
+        self.bar.set_position(PARTS * done as u64 / n as u64);
+        self.bar.set_message(format!("window {done} of {n}"));
+    }
+
     /// Takes the bar off the terminal.
     pub fn finish(&self) {
         self.bar.finish_and_clear();

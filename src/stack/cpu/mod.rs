@@ -19,6 +19,7 @@ mod window;
 mod profile;
 
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use rayon::prelude::*;
 
@@ -158,6 +159,24 @@ impl Network {
     /// Where the time has gone.
     pub fn profile(&self) -> &Profile {
         &self.profile
+    }
+
+    /// Operations per second of a product of the size that matters most, the median of a few.
+    pub fn product_rate(&self) -> f64 {
+        let (n, outputs, inputs) = (512, 4800, 1600);
+        let (left, right) = (vec![0.5; outputs * inputs], vec![0.25; n * inputs]);
+        let (mut packed, mut out) = (Packed::default(), vec![0.0; n * outputs]);
+        let mut seconds: Vec<f64> = (0..5)
+            .map(|_| {
+                let start = Instant::now();
+                packed.right(self.kernel, Rows::new(&right, n, inputs, inputs));
+                let to = Out { values: &mut out, stride: outputs, layout: Layout::ByRight };
+                product(self.kernel, Left::Rows(Rows::new(&left, outputs, inputs, inputs)), &packed, to, |_, _| ());
+                start.elapsed().as_secs_f64()
+            })
+            .collect();
+        seconds.sort_by(f64::total_cmp);
+        2.0 * (n * outputs * inputs) as f64 / seconds[seconds.len() / 2]
     }
 
     /// Tokens of the given rows of counts, `[n, D]`.

@@ -194,6 +194,7 @@ fn an_imported_model_serves_all_arms_of_a_request() {
         name: name.to_owned(),
         method,
         prompt: at(prompt),
+        split: None,
         control: control.map(at),
         output: at(&format!("{name}.h5ad")),
     };
