@@ -8,9 +8,21 @@ pub mod normalize;
 
 pub mod columns;
 
+pub mod tails;
+
 pub mod wilcoxon;
 
+pub mod t_test;
+
 pub mod fold_change;
+
+pub mod differential;
+
+pub mod polygamma;
+
+pub mod moderated;
+
+pub mod pseudobulk;
 
 pub mod adjust;
 
