@@ -30,4 +30,10 @@ pub mod hypergeometric;
 
 pub mod enrichment;
 
+pub mod gsea;
+
+pub mod activity;
+
+pub mod network;
+
 pub mod correlation;

@@ -237,16 +237,25 @@ fn walk(keys: &[u64], zeros: &[usize], equal: &mut Vec<(u32, f64)>, mut visit: i
     walk_keys(positive, equal, &mut visit);
 }
 
-fn walk_keys(keys: &[u64], equal: &mut Vec<(u32, f64)>, visit: &mut impl FnMut(&[(u32, f64)])) {
-    for keys in keys.chunk_by(|a, b| a >> 32 == b >> 32) {
+fn walk_keys(mut keys: &[u64], equal: &mut Vec<(u32, f64)>, visit: &mut impl FnMut(&[(u32, f64)])) {
+    while let [first, rest @ ..] = keys {
+        let is_equal = |key: &u64| key >> 32 == first >> 32;
+        // Most values are there once.
+        if !rest.first().is_some_and(is_equal) {
+            visit(&[(*first as u32, 1.0)]);
+            keys = rest;
+            continue;
+        }
+        let (same, larger) = keys.split_at(keys.iter().position(|key| !is_equal(key)).unwrap_or(keys.len()));
         equal.clear();
-        for &key in keys {
+        for &key in same {
             match equal.last_mut() {
                 Some((group, count)) if *group == key as u32 => *count += 1.0,
                 _ => equal.push((key as u32, 1.0)),
             }
         }
         visit(equal);
+        keys = larger;
     }
 }
 

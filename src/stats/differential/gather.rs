@@ -7,11 +7,12 @@ use crate::domain::Csr;
 use crate::stats::t_test::Moments;
 use crate::stats::wilcoxon::{key, of_key};
 
-/// Values gathered at once: 4 MiB of keys stay close to the processor.
-const ENTRIES_PER_BLOCK: usize = 1 << 19;
+/// Most values gathered at once, by one thread: 64 MiB of keys.
+const ENTRIES_PER_BLOCK: usize = 1 << 23;
 
-/// Fewest and most genes of a block.
-const WIDTHS: [usize; 2] = [32, 1024];
+/// Fewest and most genes of a block. Many, as each block goes through all cells; not too many, as each
+/// gene's keys are written at a place of their own.
+const WIDTHS: [usize; 2] = [32, 512];
 
 /// How many genes make a block, from how many values the cells have.
 pub fn block_width(values: &Csr, cells: &[(usize, u32)]) -> usize {
@@ -23,13 +24,15 @@ pub fn block_width(values: &Csr, cells: &[(usize, u32)]) -> usize {
 /// The keys of the values that are not zero, gene by gene; within a gene in the order of the cells.
 #[derive(Default)]
 pub struct Gathered {
+    /// The first gene after the block.
+    end: usize,
+    /// Where that is, or the gene after it, in each cell's row.
+    ends: Vec<usize>,
     /// Where each gene's keys begin.
     starts: Vec<usize>,
     /// Where the next key of each gene goes.
     next: Vec<usize>,
     keys: Vec<u64>,
-    /// Where the block begins and ends in each cell's row.
-    spans: Vec<Range<usize>>,
 }
 
 impl Gathered {
@@ -41,28 +44,32 @@ impl Gathered {
         genes: Range<usize>,
     ) -> Result<(), DifferentialError> {
         let (columns, numbers) = (values.indices(), values.values());
+        if self.end != genes.start || self.ends.len() != cells.len() {
+            self.find(values, cells, genes.start);
+        }
         self.starts.clear();
         self.starts.resize(genes.len() + 1, 0);
-        self.spans.clear();
-        for &(row, _) in cells {
-            let row = values.indptr()[row]..values.indptr()[row + 1];
-            let before = |gene: usize| columns[row.clone()].partition_point(|&column| (column as usize) < gene);
-            let span = row.start + before(genes.start)..row.start + before(genes.end);
-            for at in span.clone() {
-                self.starts[columns[at] as usize - genes.start + 1] += usize::from(numbers[at] != 0.0);
-            }
-            self.spans.push(span);
+        let end_of = |row: usize| values.indptr()[row + 1];
+        let inside = |at: usize, row: usize| {
+            let last = genes.end as u32;
+            columns[at..end_of(row)].iter().take_while(move |&&column| column < last)
+        };
+        for (&(row, _), &begin) in cells.iter().zip(&self.ends) {
+            inside(begin, row).for_each(|&column| self.starts[column as usize - genes.start + 1] += 1);
         }
         for gene in 0..genes.len() {
             self.starts[gene + 1] += self.starts[gene];
         }
         self.next.clone_from(&self.starts);
         self.keys.resize(self.starts[genes.len()], 0);
-        for (span, &(_, slot)) in self.spans.iter().zip(cells) {
-            for (&column, &value) in columns[span.clone()].iter().zip(&numbers[span.clone()]) {
+        for (&(row, slot), end) in cells.iter().zip(&mut self.ends) {
+            let begin = *end;
+            for (&column, &value) in inside(begin, row).zip(&numbers[begin..]) {
                 if !value.is_finite() {
                     return Err(DifferentialError::NotFinite { gene: column as usize, value });
                 }
+                *end += 1;
+                // A zero that is stored counts as one that is not.
                 if value != 0.0 {
                     let next = &mut self.next[column as usize - genes.start];
                     self.keys[*next] = key(value, slot);
@@ -70,12 +77,23 @@ impl Gathered {
                 }
             }
         }
+        self.end = genes.end;
         Ok(())
+    }
+
+    /// Finds a gene, or the one after it, in each row.
+    fn find(&mut self, values: &Csr, cells: &[(usize, u32)], gene: usize) {
+        let place = |&(row, _): &(usize, u32)| {
+            let (begin, end) = (values.indptr()[row], values.indptr()[row + 1]);
+            begin + values.indices()[begin..end].partition_point(|&column| (column as usize) < gene)
+        };
+        self.ends.clear();
+        self.ends.extend(cells.iter().map(place));
     }
 
     /// The keys of a gene of the block.
     pub fn gene_mut(&mut self, gene: usize) -> &mut [u64] {
-        &mut self.keys[self.starts[gene]..self.starts[gene + 1]]
+        &mut self.keys[self.starts[gene]..self.next[gene]]
     }
 }
 
