@@ -18,4 +18,4 @@ pub use data::{AnnData, DenseMatrix, Numbers, RecArray, RecField, Streamed, Tabl
 pub use error::{Error, Problem, Result};
 pub use matrix::{Matrix, MatrixInfo, ParseMatrixError, Storage, Values};
 pub use read::{File, Frame};
-pub use write::{write, write_streamed};
+pub use write::{annotate, write, write_streamed};

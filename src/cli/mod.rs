@@ -2,15 +2,23 @@
 //!
 //! To add a mode: a file here with `Args` and `run`, one arm in [`Mode`], one in `Mode::run`.
 
+mod activity;
+mod cells;
+mod de;
 mod doctor;
 mod embed;
+mod enrich;
 pub mod exit;
+mod gene_sets;
+mod gene_table;
 mod import;
 mod infer;
 mod migrate;
 mod open;
 mod orchestrate;
+mod prerank;
 mod resolve;
+mod rows;
 mod run;
 mod serve;
 
@@ -44,10 +52,16 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Mode {
+    /// Find the regulators or cytokines at work from what happens to their targets
+    Activity(activity::Args),
+    /// Compare groups of cells gene by gene
+    De(Box<de::Args>),
     /// Check that everything needed can be reached, and say what to do where it cannot
     Doctor(doctor::Args),
     /// Embed cells with STACK
     Embed(Box<embed::Args>),
+    /// Find gene sets that hold more of some genes than chance would put there
+    Enrich(enrich::Args),
     /// Fill the stores from files
     #[command(subcommand)]
     Import(import::What),
@@ -57,6 +71,8 @@ pub enum Mode {
     Migrate(migrate::Args),
     /// Carry out one stored run, as serve starts it
     Orchestrate(orchestrate::Args),
+    /// Find gene sets whose genes lie towards one end of a ranking
+    Prerank(prerank::Args),
     /// Find the ontology terms and perturbations that names stand for
     Resolve(resolve::Args),
     /// Ask a question and follow its run in the terminal
@@ -68,12 +84,16 @@ pub enum Mode {
 impl Mode {
     async fn run(self, config: Config) -> Result {
         match self {
+            Self::Activity(args) => activity::run(args, config).await,
+            Self::De(args) => de::run(*args, config).await,
             Self::Doctor(args) => doctor::run(args, Ok(config)).await,
             Self::Embed(args) => embed::run(*args, config).await,
+            Self::Enrich(args) => enrich::run(args, config).await,
             Self::Import(what) => import::run(what, config).await,
             Self::Infer(args) => infer::run(*args, config).await,
             Self::Migrate(args) => migrate::run(args, config).await,
             Self::Orchestrate(args) => orchestrate::run(args, config).await,
+            Self::Prerank(args) => prerank::run(args, config).await,
             Self::Resolve(args) => resolve::run(args, config).await,
             Self::Run(args) => run::run(args, config).await,
             Self::Serve(args) => serve::run(args, config).await,

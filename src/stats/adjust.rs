@@ -32,6 +32,15 @@ pub fn adjust(p_values: &[f64], correction: Correction) -> Result<Vec<f64>, Inva
     })
 }
 
+/// Adjusted p-values of the tests that could be made: NaN stands for one that could not, stays NaN, and
+/// does not count in the correction.
+pub(super) fn adjust_tested(p_values: &[f64], correction: Correction) -> Vec<f64> {
+    let tested: Vec<f64> = p_values.iter().copied().filter(|p| !p.is_nan()).collect();
+    let mut adjusted = adjust(&tested, correction).expect("a test gives a p-value in 0..=1, or none").into_iter();
+    let each = p_values.iter().map(|p| if p.is_nan() { f64::NAN } else { adjusted.next().unwrap_or(f64::NAN) });
+    each.collect()
+}
+
 /// The smallest `p · n / rank` among this and all larger p-values, at most 1.
 fn benjamini_hochberg(p_values: &[f64]) -> Vec<f64> {
     let n = p_values.len();

@@ -8,14 +8,32 @@ pub mod normalize;
 
 pub mod columns;
 
+pub mod tails;
+
 pub mod wilcoxon;
 
+pub mod t_test;
+
 pub mod fold_change;
+
+pub mod differential;
+
+pub mod polygamma;
+
+pub mod moderated;
+
+pub mod pseudobulk;
 
 pub mod adjust;
 
 pub mod hypergeometric;
 
 pub mod enrichment;
+
+pub mod gsea;
+
+pub mod activity;
+
+pub mod network;
 
 pub mod correlation;

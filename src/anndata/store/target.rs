@@ -36,6 +36,11 @@ impl Target {
         Self { file: Arc::new(file.to_owned()), path: String::new(), h5 }
     }
 
+    /// A group that is already in a file.
+    pub(in crate::anndata) fn existing(file: &Path, path: &str, h5: hdf5::Group) -> Self {
+        Self { file: Arc::new(file.to_owned()), path: path.to_owned(), h5 }
+    }
+
     /// An error about something in this group.
     pub(in crate::anndata) fn unwritable(&self, name: &str, what: impl Into<String>) -> Error {
         Error::new(&self.file, join(&self.path, name), Problem::Unwritable { what: what.into() })

@@ -7,7 +7,7 @@ mod value;
 use std::fs::File;
 use std::path::Path;
 
-use super::data::{AnnData, Streamed};
+use super::data::{AnnData, Streamed, Value};
 use super::error::{Error, Problem, Result};
 use super::store::Target;
 
@@ -43,6 +43,50 @@ fn write_all(path: &Path, data: &AnnData, x: Option<Streamed>) -> Result<()> {
     closed.map_err(|error| Error::new(path, "", Problem::from_write(&error)))?;
     File::open(&beside).and_then(|file| file.sync_all()).map_err(|error| fail(&error))?;
     beside.persist(path).map_err(|error| fail(&error.error))
+}
+
+/// Copies a file and puts a value into its `uns`, in the place of one of that name; all else stays as it
+/// is. The copy is written beside `to` and renamed, so that `to` may be the file itself.
+pub fn annotate(from: &Path, to: &Path, name: &str, value: &Value) -> Result<()> {
+    let fail = |cause: &dyn std::fmt::Display| Error::new(to, "", Problem::Write { cause: cause.to_string() });
+    let folder = match to.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    let beside = temporary(folder).map_err(|error| fail(&error))?;
+    std::io::copy(
+        &mut File::open(from).map_err(|error| Error::new(from, "", Problem::Open(error)))?,
+        &mut File::options().write(true).open(&beside).map_err(|error| fail(&error))?,
+    )
+    .map_err(|error| fail(&error))?;
+    let write = || -> std::result::Result<hdf5::File, hdf5::Error> {
+        let mut options = hdf5::FileBuilder::new();
+        options.with_fapl(|access| access.file_locking(false));
+        options.open_rw(&beside)
+    };
+    let file = write().map_err(|error| Error::new(to, "", Problem::from_write(&error)))?;
+    let written = annotate_open(to, &file, name, value);
+    let closed = file.flush().and_then(|()| file.close());
+    written?;
+    closed.map_err(|error| Error::new(to, "", Problem::from_write(&error)))?;
+    File::open(&beside).and_then(|file| file.sync_all()).map_err(|error| fail(&error))?;
+    beside.persist(to).map_err(|error| fail(&error.error))
+}
+
+fn annotate_open(path: &Path, file: &hdf5::File, name: &str, value: &Value) -> Result<()> {
+    let failed = |error: hdf5::Error| Error::new(path, "uns", Problem::from_write(&error));
+    let root = file.group("/").map_err(failed)?;
+    let uns = match root.link_exists("uns") {
+        true => {
+            let uns = root.group("uns").map_err(failed)?;
+            if uns.link_exists(name) {
+                uns.unlink(name).map_err(failed)?;
+            }
+            Target::existing(path, "uns", uns)
+        }
+        false => Target::root(path, root).group("uns", "dict", "0.1.0")?,
+    };
+    value::write(&uns, name, value)
 }
 
 /// An empty file with ordinary permissions that removes itself unless it is kept.

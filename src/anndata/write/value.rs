@@ -15,7 +15,8 @@ pub(super) fn write_dict(parent: &Target, name: &str, values: &[(String, Value)]
     Ok(())
 }
 
-fn write(parent: &Target, name: &str, value: &Value) -> Result<()> {
+/// Writes a value.
+pub(super) fn write(parent: &Target, name: &str, value: &Value) -> Result<()> {
     match value {
         Value::Null => parent.null(name),
         Value::Bool(value) => parent.scalar_number(name, *value),

@@ -7,11 +7,11 @@ use crate::domain::terms::Direction;
 use crate::stats::adjust::{Correction, adjust};
 use crate::stats::columns::Columns;
 use crate::stats::fold_change::log2_fold_change;
-use crate::stats::wilcoxon::{Ties, rank_sum_genes};
+use crate::stats::wilcoxon::{Approximation, rank_sum_genes};
 
 /// How each gene differs between treated and control cells, in the order of the genes.
 pub fn gene_changes(genes: &[String], [treatment, control]: &[Columns; 2], criteria: &Criteria) -> Vec<GeneChange> {
-    let tests = rank_sum_genes(treatment, control, Ties::Correct)
+    let tests = rank_sum_genes(treatment, control, Approximation::default())
         .expect("both sides have cells and the same genes, and normalised counts are numbers");
     let p_values: Vec<f64> = tests.iter().map(|test| test.p_value).collect();
     let adjusted = adjust(&p_values, Correction::BenjaminiHochberg).expect("p-values of a test are in 0..=1");
