@@ -50,6 +50,7 @@
 //! | when a run stops | `orchestrate/decide.rs` |
 //! | a statistic | `stats/` and its reference numbers |
 //! | the model | `stack/` and its parity tests |
+//! | how fast it is on a processor | `stack/cpu/` and `make bench-stack` |
 //! | a table or query | `migrations/`, `database/<family>.rs` |
 //! | where a file is stored | `objects/key.rs` |
 //! | a setting | `assets/config.default.toml`, `config/` |

@@ -2,8 +2,9 @@
 //!
 //! A port of the network and the in-context generation of arc-stack 0.1.3: same windows, masks,
 //! rounding, median and schedule; draws agree in distribution. To read it, begin with [`config`],
-//! [`model`], [`tensors`] and [`attention`] (the network), then [`schedule`], [`windows`] and
-//! [`generate`] (the generation); [`spool`] bounds the memory of it. [`checkpoint`] and [`genes`] read the files people have.
+//! [`model`], [`tensors`] and [`attention`] (the network, as a GPU computes it), then [`schedule`],
+//! [`windows`] and [`generate`] (the generation); [`spool`] bounds its memory. [`cpu`] is the same
+//! network on the cores of the processor. [`checkpoint`] and [`genes`] read the files people have.
 
 pub mod attention;
 pub mod checkpoint;
