@@ -238,10 +238,12 @@ pub async fn run(args: Args, config: Config) -> Result {
     };
     check(&request)?;
     let summary = tokio::select! {
-        summary = job::run(&request, options, warnings, &objects) => summary?,
+        // First, so that signals are listened to before the work begins.
+        biased;
         signal = stop_signal() => {
             return Err(Error::try_again(format!("stopped by {signal} before the prediction was finished")));
         }
+        summary = job::run(&request, options, warnings, &objects) => summary?,
     };
     println!("{}", serde_json::to_string(&summary).map_err(Error::bug)?);
     Ok(())

@@ -14,13 +14,13 @@ use super::reference::{TOLERANCE, dense, models, row_error};
 use crate::support::{fixture, python};
 
 /// A home folder of its own, with a query and prompts made from the reference's files.
-struct Workplace {
+pub struct Workplace {
     folder: tempfile::TempDir,
     model: PathBuf,
 }
 
 impl Workplace {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self::from(&fixture("stack/tiny"))
     }
 
@@ -43,22 +43,22 @@ impl Workplace {
         Self { folder, model: model.to_owned() }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// The command, with a home and working folder of this workplace and nothing from the environment.
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_haystack"));
         command.args(arguments).current_dir(self.folder.path()).env_clear().env("HAYSTACK_HOME", self.path("home"));
         command
     }
 
-    fn run(&self, arguments: &[&str]) -> Output {
+    pub fn run(&self, arguments: &[&str]) -> Output {
         self.command(arguments).output().unwrap()
     }
 
-    fn infer(&self, arguments: &[&str]) -> InferSummary {
+    pub fn infer(&self, arguments: &[&str]) -> InferSummary {
         let output = self.run(&[&["infer"], arguments].concat());
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let stdout = String::from_utf8(output.stdout).unwrap();
@@ -66,7 +66,7 @@ impl Workplace {
     }
 
     /// Runs what must fail: its exit code and what it said.
-    fn fails(&self, arguments: &[&str]) -> (i32, String) {
+    pub fn fails(&self, arguments: &[&str]) -> (i32, String) {
         let before = self.files();
         let output = self.run(&[&["infer"], arguments].concat());
         assert!(output.stdout.is_empty(), "{}", String::from_utf8_lossy(&output.stdout));
@@ -83,7 +83,7 @@ impl Workplace {
         names
     }
 
-    fn flags(&self) -> (String, String) {
+    pub fn flags(&self) -> (String, String) {
         let path = |name: &str| self.model.join(name).to_string_lossy().into_owned();
         (path("icl.ckpt"), path("genes.pkl"))
     }
@@ -380,15 +380,21 @@ fn a_stopped_job_leaves_no_output() {
     let place = Workplace::new();
     let (model, genes) = place.flags();
     fs::write(place.path("out.h5ad"), "what was there before").unwrap();
+    let temporary = place.path("home/tmp");
+    fs::create_dir_all(&temporary).unwrap();
     let mut child = place
         .command(&["infer", "--prompt", "ctrl.h5ad", "--query", "query.h5ad", "--output", "out.h5ad"])
         .args(["--model", &model, "--genes", &genes, "--diffusion-steps", "1000"])
+        .env("TMPDIR", &temporary)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    std::thread::sleep(Duration::from_millis(1500));
-    assert!(child.try_wait().unwrap().is_none(), "it was still at work");
+    // It is at work when it has a folder for temporary files.
+    while fs::read_dir(&temporary).unwrap().next().is_none() {
+        assert_eq!(child.try_wait().unwrap(), None);
+        std::thread::sleep(Duration::from_millis(10));
+    }
     let killed = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
     assert!(killed.success());
     let output = child.wait_with_output().unwrap();

@@ -15,7 +15,7 @@ use super::watchdog::after_this_process;
 use super::{free_port, missing};
 
 /// How long something may take to show on the page.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The name under which WebDriver hands out elements.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
@@ -75,8 +75,7 @@ impl Browser {
 
     /// What a person can read of the element at this CSS selector; nothing when it is hidden.
     pub async fn text(&self, selector: &str) -> String {
-        let element = self.element(selector).await;
-        self.send(&format!("/element/{element}/text"), None).await.as_str().unwrap().to_owned()
+        self.on(selector, "text", None).await.as_str().unwrap().to_owned()
     }
 
     /// Waits until the element shows these words.
@@ -92,30 +91,19 @@ impl Browser {
         }
     }
 
-    /// Clicks as a mouse would: the element must be visible and nothing in front of it. One that the
-    /// page replaces at this very moment is looked for again.
+    /// Clicks as a mouse would: the element must be visible and nothing in front of it.
     pub async fn click(&self, selector: &str) {
-        let begin = Instant::now();
-        loop {
-            let element = self.element(selector).await;
-            match self.try_send(&format!("/element/{element}/click"), Some(json!({}))).await {
-                Ok(_) => return,
-                Err(why) if why["error"] == "stale element reference" && begin.elapsed() < PATIENCE => {}
-                Err(why) => panic!("{selector} cannot be clicked: {}", why["message"]),
-            }
-        }
+        self.on(selector, "click", Some(json!({}))).await;
     }
 
     /// Types into the element.
     pub async fn type_into(&self, selector: &str, text: &str) {
-        let element = self.element(selector).await;
-        self.send(&format!("/element/{element}/value"), Some(json!({ "text": text }))).await;
+        self.on(selector, "value", Some(json!({ "text": text }))).await;
     }
 
     /// Empties a field and types into it.
     pub async fn retype(&self, selector: &str, text: &str) {
-        let element = self.element(selector).await;
-        self.send(&format!("/element/{element}/clear"), Some(json!({}))).await;
+        self.on(selector, "clear", Some(json!({}))).await;
         self.type_into(selector, text).await;
     }
 
@@ -192,6 +180,19 @@ impl Browser {
         }
     }
 
+    /// Does something with an element. One that the page replaces at this very moment is looked for again.
+    async fn on(&self, selector: &str, command: &str, body: Option<Value>) -> Value {
+        let begin = Instant::now();
+        loop {
+            let element = self.element(selector).await;
+            match self.try_send(&format!("/element/{element}/{command}"), body.clone()).await {
+                Ok(value) => return value,
+                Err(why) if why["error"] == "stale element reference" && begin.elapsed() < PATIENCE => {}
+                Err(why) => panic!("{command} of {selector}: {}", why["message"]),
+            }
+        }
+    }
+
     async fn devtools(&self, command: &str, params: Value) -> Value {
         self.send("/goog/cdp/execute", Some(json!({"cmd": command, "params": params}))).await
     }
@@ -247,7 +248,7 @@ fn start_driver() -> (Child, String) {
             .unwrap();
         after_this_process("kill -KILL \"-$1\"", &[&driver.id().to_string()]);
         let begin = Instant::now();
-        while driver.try_wait().unwrap().is_none() && begin.elapsed() < Duration::from_secs(30) {
+        while driver.try_wait().unwrap().is_none() && begin.elapsed() < PATIENCE {
             if TcpStream::connect(("127.0.0.1", port)).is_ok() {
                 return (driver, format!("http://127.0.0.1:{port}"));
             }

@@ -42,7 +42,7 @@ fn start() -> Option<String> {
             .unwrap();
         after_this_process("kill -KILL \"$1\"", &[&child.id().to_string()]);
         let begin = Instant::now();
-        while child.try_wait().unwrap().is_none() && begin.elapsed() < Duration::from_secs(60) {
+        while child.try_wait().unwrap().is_none() && begin.elapsed() < Duration::from_secs(300) {
             if TcpStream::connect(("127.0.0.1", port)).is_ok() {
                 return Some(format!("http://127.0.0.1:{port}"));
             }
