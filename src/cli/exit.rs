@@ -54,9 +54,11 @@ pub struct Error {
 pub type Result<T = ()> = std::result::Result<T, Error>;
 
 impl Error {
-    /// From an error or a message.
+    /// From an error or a message. Whatever failed for want of room may work later.
     pub fn new(kind: Kind, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self { kind, source: source.into(), hints: Vec::new() }
+        let source = source.into();
+        let kind = if kind == Kind::Failed && is_disk_full(source.as_ref()) { Kind::TryAgain } else { kind };
+        Self { kind, source, hints: Vec::new() }
     }
 
     /// The input cannot be used, or the run failed.
@@ -82,6 +84,18 @@ impl Error {
     /// Adds a way out.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
+        self
+    }
+
+    /// Adds where the database is, if it is the database that failed: its errors do not know.
+    pub(super) fn in_database(self, place: &str) -> Self {
+        let mut next: Option<&(dyn StdError + 'static)> = Some(self.source.as_ref());
+        while let Some(error) = next {
+            if matches!(error.downcast_ref(), Some(database::Error::Query(_))) {
+                return self.hint(format!("the database is {place}"));
+            }
+            next = error.source();
+        }
         self
     }
 
@@ -215,7 +229,7 @@ impl From<database::Error> for Error {
 impl From<objects::Error> for Error {
     fn from(error: objects::Error) -> Self {
         let kind = match &error {
-            _ if error.is_transient() || is_disk_full(&error) => Kind::TryAgain,
+            _ if error.is_transient() => Kind::TryAgain,
             objects::Error::Access { .. } | objects::Error::Open { .. } => Kind::Usage,
             _ => Kind::Failed,
         };

@@ -29,6 +29,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config::{Config, Environment};
+use crate::database::shown_address;
 use crate::telemetry;
 
 pub use exit::{Error, Result};
@@ -127,7 +128,8 @@ fn run(cli: Cli) -> Result {
         (Err(error), _) => return Err(error.into()),
     };
     telemetry::start(&config.log, std::io::stderr, std::io::stderr().is_terminal())?;
-    let outcome = runtime.block_on(mode.run(config));
+    let database = shown_address(config.database.url());
+    let outcome = runtime.block_on(mode.run(config)).map_err(|error| error.in_database(&database));
     // A blocking task that is still at work, such as a read of standard input, must not hold us up.
     runtime.shutdown_background();
     outcome

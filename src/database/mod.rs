@@ -60,13 +60,13 @@ impl Database {
         let dialect = match url.split_once("://") {
             Some(("sqlite", _)) => Dialect::Sqlite,
             Some(("postgres" | "postgresql", _)) => Dialect::Postgres,
-            _ => return Err(Error::Address(without_password(url))),
+            _ => return Err(Error::Address(shown_address(url))),
         };
         let address = match dialect {
             Dialect::Sqlite if !url.contains('?') => format!("{url}?mode={sqlite_mode}"),
             _ => url.to_owned(),
         };
-        let failed = |source| Error::Open { place: without_password(url), source };
+        let failed = |source| Error::Open { place: shown_address(url), source };
         // One connection first: the pool would keep trying and then only say that it took too long.
         let first = async {
             let mut first = AnyConnection::connect(&address).await?;
@@ -82,7 +82,7 @@ impl Database {
             .connect(&address)
             .await
             .map_err(failed)?;
-        Ok(Self { pool, dialect, place: without_password(url).into() })
+        Ok(Self { pool, dialect, place: shown_address(url).into() })
     }
 
     /// Closes every connection, waiting for those in use.
@@ -121,7 +121,7 @@ async fn prepare(connection: &mut AnyConnection, dialect: Dialect) -> sqlx::Resu
 }
 
 /// A database address as it may be shown: without password and without parameters, which can hold one.
-fn without_password(url: &str) -> String {
+pub fn shown_address(url: &str) -> String {
     if url.starts_with("sqlite:") {
         return url.to_owned();
     }
@@ -154,7 +154,7 @@ mod tests {
             ("sqlite:///a b/x.db", "sqlite:///a b/x.db"),
         ];
         for (url, shown) in cases {
-            assert_eq!(without_password(url), shown);
+            assert_eq!(shown_address(url), shown);
         }
     }
 }

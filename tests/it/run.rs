@@ -1,12 +1,13 @@
 //! A question carried to its answer by the program itself, on real cells and on simulated ones.
 
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::support::program::{Server, finish, succeed};
-use crate::support::{databases, fixture, python, shared};
+use crate::support::program::{Server, finish, haystack, succeed};
+use crate::support::{databases, fill, fixture, python, shared, small_disk};
 
 const QUESTION: &str = "How would B cells respond to interferon beta?";
 
@@ -218,4 +219,83 @@ fn what_cannot_be_answered_says_why_and_how_to_go_on() {
     check(&["orchestrate", "--run-id", "run_0123456789ab"], 1, &["run_0123456789ab", "RUN_ID"]);
     check(&["orchestrate", "--run-id", "12"], 2, &["run_"]);
     check(&["orchestrate"], 2, &["RUN_ID"]);
+}
+
+const STARTER_QUESTION: &str = "How would CD14 monocytes respond to interferon beta?";
+
+/// Room for the prompts and predictions of a run, but not for its outputs.
+#[test]
+fn a_full_disk_at_the_outputs_fails_the_run_and_leaves_none() {
+    let Some(disk) = small_disk("run::a_full_disk_at_the_outputs_fails_the_run_and_leaves_none") else { return };
+    let home = tempfile::tempdir().unwrap();
+    let database = format!("sqlite://{}/haystack.db", home.path().display());
+    succeed(home.path(), &database, &["migrate"]);
+    succeed(home.path(), &database, &["import", "starter"]);
+    let objects = format!("file://{}", disk.display());
+    let ask = || {
+        let mut command = haystack(home.path(), &database);
+        command.args(["run", STARTER_QUESTION, "--seed", "1", "--max-iterations", "1", "--json"]);
+        command.env("HAYSTACK__OBJECTS__URL", &objects).output().unwrap()
+    };
+    // What it needs, from a run with room.
+    let output = ask();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let needed = disk_usage(&disk.join("batch-io"));
+    for folder in fs::read_dir(&disk).unwrap() {
+        fs::remove_dir_all(folder.unwrap().path()).unwrap();
+    }
+    fill(&disk, needed + (16 << 10));
+
+    let output = ask();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(75), "{said}");
+    assert!(said.contains("output.h5ad") && said.contains(disk.to_str().unwrap()), "{said}");
+    assert!(said.contains("No space left on device") && said.contains("Hint: "), "{said}");
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&answer["status"], &answer["failure"]["kind"]), (&json!("failed"), &json!("OutputError")), "{answer}");
+    let run = disk.join("runs").join(answer["run_id"].as_str().unwrap());
+    let left: Vec<_> = fs::read_dir(&run).map(|files| files.collect()).unwrap_or_default();
+    assert!(left.is_empty(), "{left:?}");
+
+    // With room again, the same question is answered.
+    fs::remove_file(disk.join("filler")).unwrap();
+    let output = ask();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn disk_usage(folder: &Path) -> u64 {
+    let output = Command::new("du").args(["--summarize", "--block-size=1"]).arg(folder).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().split_whitespace().next().unwrap().parse().unwrap()
+}
+
+/// An ontology that does not fit: said with the place, and nothing of it is held.
+#[test]
+fn a_full_disk_at_an_import_leaves_the_database_as_it_was() {
+    let Some(disk) = small_disk("run::a_full_disk_at_an_import_leaves_the_database_as_it_was") else { return };
+    let database = format!("sqlite://{}/haystack.db", disk.display());
+    let import = |file: &Path| finish(&disk, &database, &["import", "ontology", file.to_str().unwrap()]);
+    let resolve = |name: &str| finish(&disk, &database, &["resolve", "--kind", "cell-type", name]);
+    succeed(&disk, &database, &["migrate"]);
+    let folder = tempfile::tempdir().unwrap();
+    let small = folder.path().join("small.obo");
+    fs::write(&small, "ontology: cl\n[Term]\nid: CL:0000236\nname: B cell\n").unwrap();
+    let (code, _, said) = import(&small);
+    assert_eq!(code, 0, "{said}");
+    let large = folder.path().join("large.obo");
+    let term = |n: u32| format!("[Term]\nid: CL:{n:07}\nname: cell {n} {}\n", "of some kind ".repeat(20));
+    fs::write(&large, format!("ontology: cl\n{}", (1..10_000).map(term).collect::<String>())).unwrap();
+    fill(&disk, 1 << 20);
+
+    let (code, _, said) = import(&large);
+    assert_eq!(code, 75, "{said}");
+    assert!(said.contains("database or disk is full") && said.contains("Hint: free some space"), "{said}");
+    assert!(said.contains(&database), "the place: {said}");
+    let (code, found, said) = resolve("B cell");
+    assert!(code == 0 && found.contains("CL:0000236"), "{found} {said}");
+
+    fs::remove_file(disk.join("filler")).unwrap();
+    let (code, _, said) = import(&large);
+    assert_eq!(code, 0, "{said}");
+    let (_, found, said) = resolve("CL:0000236");
+    assert!(found.contains("cell 236 of some kind"), "the new release is held: {found} {said}");
 }

@@ -40,16 +40,21 @@ pub fn query_table(obs: &Frame, warnings: &mut Vec<String>) -> Result<Table> {
     Ok(table)
 }
 
-/// Writes predicted cells with their counts in `X`, from memory or from where they lie.
+/// Writes predicted cells with their counts in `X`, from memory or from where they lie, to a temporary
+/// file.
 pub fn write(file: &Path, mut data: AnnData, counts: Spool) -> Result {
     if counts.in_memory().is_some() {
         data.x = Some(Numbers::Sparse(counts.into_csr().map_err(input::scratch)?));
-        return anndata::write(file, &data).map_err(Error::failed);
+        return anndata::write(file, &data).map_err(unwritten);
     }
     let n_cols = counts.n_cols();
     let (indptr, mut indices, mut values) = counts.parts().ok_or_else(|| Error::bug("cells are nowhere"))?;
     let x = Streamed::Sparse { n_cols, indptr, indices: &mut indices, values: &mut values };
-    anndata::write_streamed(file, &data, x).map_err(Error::failed)
+    anndata::write_streamed(file, &data, x).map_err(unwritten)
+}
+
+fn unwritten(error: anndata::Error) -> Error {
+    Error::failed(error).hint("this is a temporary file; TMPDIR can name another folder for them")
 }
 
 /// The table of cells with the logit of each, where there are logits.

@@ -6,4 +6,5 @@ mod files;
 mod kang;
 mod numeric;
 mod parity;
+mod places;
 mod reference;

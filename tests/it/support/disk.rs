@@ -1,5 +1,7 @@
 //! Disks with a problem: full after a few megabytes, or read-only.
 
+use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -17,6 +19,15 @@ pub fn small_disk(test: &str) -> Option<PathBuf> {
 /// The same on a file system that cannot be written, not even by root.
 pub fn read_only_disk(test: &str) -> Option<PathBuf> {
     disk(test, "size=1m,ro")
+}
+
+/// Fills the disk of a folder with a file called `filler`, but for about `left` bytes.
+pub fn fill(folder: &Path, left: u64) {
+    let mut filler = File::create(folder.join("filler")).unwrap();
+    let block = vec![0; 64 << 10];
+    while filler.write_all(&block).is_ok() {}
+    let length = filler.metadata().unwrap().len();
+    filler.set_len(length.checked_sub(left).expect("the disk is larger than what is left")).unwrap();
 }
 
 /// Mounting needs a namespace in which this user is root; `unshare` makes one, and the mount ends with

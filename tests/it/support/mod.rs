@@ -16,7 +16,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 pub use databases::{TestDatabase, databases, empty_databases};
-pub use disk::{read_only_disk, small_disk};
+pub use disk::{fill, read_only_disk, small_disk};
 pub use watchdog::after_this_process;
 
 /// A file of the shared data folder beside the checkout, such as `data/ontologies/cl.obo`.
