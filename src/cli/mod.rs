@@ -17,6 +17,7 @@ mod migrate;
 mod open;
 mod orchestrate;
 mod prerank;
+mod progress;
 mod resolve;
 mod rows;
 mod run;
@@ -83,6 +84,11 @@ pub enum Mode {
 }
 
 impl Mode {
+    /// Whether it draws bars on a terminal, between which log lines would be in the way.
+    fn shows_progress(&self) -> bool {
+        matches!(self, Self::Embed(_) | Self::Import(_) | Self::Infer(_) | Self::Run(_))
+    }
+
     async fn run(self, config: Config) -> Result {
         match self {
             Self::Activity(args) => activity::run(args, config).await,
@@ -127,9 +133,15 @@ fn run(cli: Cli) -> Result {
         (Err(error), Mode::Doctor(args)) => return runtime.block_on(doctor::run(args, Err(error))),
         (Err(error), _) => return Err(error.into()),
     };
-    telemetry::start(&config.log, std::io::stderr, std::io::stderr().is_terminal())?;
+    let reader = match std::io::stderr().is_terminal() {
+        true if mode.shows_progress() => telemetry::Reader::Progress,
+        true => telemetry::Reader::Terminal,
+        false => telemetry::Reader::Stored,
+    };
+    telemetry::start(&config.log, progress::Lines::default, reader)?;
     let database = shown_address(config.database.url());
     let outcome = runtime.block_on(mode.run(config)).map_err(|error| error.in_database(&database));
+    progress::clear();
     // A blocking task that is still at work, such as a read of standard input, must not hold us up.
     runtime.shutdown_background();
     outcome

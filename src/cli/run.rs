@@ -1,12 +1,10 @@
 //! `haystack run "QUESTION"`: asks, follows and prints a run in the terminal.
 
-use std::io::IsTerminal;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
-use super::{Error, Result, open};
+use super::{Error, Result, open, progress};
 use crate::config::Config;
 use crate::domain::RunId;
 use crate::domain::evaluation::{GeneChange, RunResult};
@@ -116,10 +114,7 @@ pub async fn run(args: Args, config: Config) -> Result {
 
 /// Runs while showing the phase on a terminal; Ctrl-C cancels.
 async fn follow(ctx: &Context, id: &RunId) -> Result<Ended> {
-    let bar = if std::io::stderr().is_terminal() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
-    let style = ProgressStyle::with_template("{spinner} {msg} ({elapsed})")
-        .unwrap_or_else(|_| ProgressStyle::default_spinner());
-    bar.set_style(style);
+    let bar = progress::spinner("{spinner} {msg} ({elapsed})");
     bar.enable_steady_tick(Duration::from_millis(120));
     let watch = async {
         loop {

@@ -178,7 +178,7 @@ impl Evaluation {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Log {
-    /// Which lines are written, as `tracing` filters read it.
+    /// Which lines are written, as `tracing` filters read it; `auto` leaves it to the program.
     pub level: String,
     /// For people or for machines.
     pub format: LogFormat,

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
@@ -222,6 +222,34 @@ fn what_cannot_be_answered_says_why_and_how_to_go_on() {
 }
 
 const STARTER_QUESTION: &str = "How would CD14 monocytes respond to interferon beta?";
+
+/// What a person sees: `script` gives the program a terminal.
+#[test]
+fn log_lines_stay_out_of_the_progress_on_a_terminal_unless_asked_for() {
+    let home = tempfile::tempdir().unwrap();
+    let database = format!("sqlite://{}/haystack.db", home.path().display());
+    succeed(home.path(), &database, &["migrate"]);
+    succeed(home.path(), &database, &["import", "starter"]);
+    let seen = |level: Option<&str>| {
+        let command = format!("{} run '{STARTER_QUESTION}' --seed 1", env!("CARGO_BIN_EXE_haystack"));
+        let mut terminal = Command::new("script");
+        terminal.args(["--quiet", "--return", "--command", &command, "/dev/null"]).stdin(Stdio::null()).env_clear();
+        terminal.env("PATH", std::env::var_os("PATH").unwrap()).env("TERM", "xterm").env("HAYSTACK_HOME", home.path());
+        if let Some(level) = level {
+            terminal.env("RUST_LOG", level);
+        }
+        let output = terminal.output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{text}");
+        text
+    };
+    let text = seen(None);
+    assert!(text.contains("Running inference") && text.contains("SIMULATED"), "{text}");
+    assert!(!text.contains("INFO"), "{text}");
+    let text = seen(Some("haystack=info"));
+    let line = text.split(['\r', '\n']).find(|line| line.contains("INFO")).unwrap_or_else(|| panic!("{text}"));
+    assert!(!line.contains("Running inference"), "a log line has a line of its own: {line:?}");
+}
 
 /// Room for the prompts and predictions of a run, but not for its outputs.
 #[test]

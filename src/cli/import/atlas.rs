@@ -3,13 +3,11 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use indicatif::{ProgressBar, ProgressStyle};
-
 use crate::anndata::Matrix;
 use crate::atlas::import::{self, Imported, Outcome, Progress, Request};
 use crate::atlas::profile::Profile;
 use crate::atlas::resolve;
-use crate::cli::{Error, Result, open};
+use crate::cli::{Error, Result, open, progress};
 use crate::config::Config;
 use crate::domain::Dataset;
 use crate::domain::datasets::{Field, LabelTaken};
@@ -110,9 +108,7 @@ pub(super) async fn with_progress(
     knowledge: Arc<Knowledge>,
     request: Request,
 ) -> Result<Imported> {
-    let bar = ProgressBar::no_length();
-    let style = ProgressStyle::with_template("{msg:32} [{wide_bar}] {percent:>3} %");
-    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let bar = progress::bar("{msg:32} [{wide_bar}] {percent:>3} %");
     let shown = bar.clone();
     let progress = move |progress| {
         let (message, done, total) = match progress {

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 
-use crate::cli::{Error, Result};
+use crate::cli::{Error, Result, progress};
 use crate::database::Stored;
 use crate::knowledge::import::Imported;
 use crate::knowledge::{self, Source};
@@ -25,9 +25,7 @@ pub struct Bar(ProgressBar);
 impl Bar {
     /// A bar that says what is being imported.
     pub fn new(what: &str) -> Self {
-        let bar = ProgressBar::no_length();
-        let style = ProgressStyle::with_template("{msg:32} [{wide_bar}] {percent:>3} %");
-        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        let bar = progress::bar("{msg:32} [{wide_bar}] {percent:>3} %");
         bar.set_message(what.to_owned());
         Self(bar)
     }

@@ -1,7 +1,8 @@
 //! Progress of a job on a terminal; nothing elsewhere.
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 
+use crate::cli::progress;
 use crate::stack::generate::Progress;
 
 /// Parts of one arm on the bar.
@@ -16,9 +17,8 @@ pub struct Bar {
 impl Bar {
     /// A bar for this many arms. It draws on standard error, and only if that is a terminal.
     pub fn new(n_arms: usize) -> Self {
-        let bar = ProgressBar::new(n_arms as u64 * PARTS);
-        let style = ProgressStyle::with_template("{msg:32} [{wide_bar}] {percent:>3} % {eta:>5}");
-        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        let bar = progress::bar("{msg:32} [{wide_bar}] {percent:>3} % {eta:>5}");
+        bar.set_length(n_arms as u64 * PARTS);
         Self { bar }
     }
 
