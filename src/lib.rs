@@ -59,9 +59,10 @@
 //!
 //! **`POST /api/v1/runs/`** ([`api`]): the body parses to `CreateRun` (wire), then to
 //! [`domain::run::Settings`] within its limits; [`database::Database::create_run`] stores it as
-//! queued; [`executor::Executor`] starts `haystack orchestrate --run-id`; the handle is attached; the
-//! answer is 201 with the shape that reading a run has. If the start fails, or the process later ends
-//! without finishing the run, the run is failed with a reason. No cells are read and no model is loaded in the request.
+//! queued, in the hands of this process; [`executor::Executor`] starts `haystack orchestrate --run-id`,
+//! which takes it over; the answer is 201 with the shape that reading a run has. If the start fails, or
+//! the process later ends without finishing the run, the run is failed with a reason. No cells are read
+//! and no model is loaded in the request.
 //!
 //! **One iteration** ([`orchestrate`], each line one call): enter the phase (one `UPDATE` that also
 //! says whether the run was cancelled) → candidates from every strategy, ranked, tried ones left out →

@@ -35,7 +35,7 @@ use crate::executor::Executor;
 use crate::knowledge::Latest;
 use crate::objects::Objects;
 
-pub use watch::watch_runs_in_progress;
+pub use watch::{settle_abandoned_runs, watch_abandoned_runs};
 
 /// What the handlers work with.
 pub struct Parts {

@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::database::runs::RunRecord;
 use crate::domain::RunId;
 use crate::domain::run::{ControlStrategy, Failure, FailureKind, Lifecycle, Measured, Predictor, Settings, Status};
-use crate::executor::Job;
+use crate::executor::{Executor, Job};
 use crate::knowledge::question;
 
 use super::body::{Json, Path, Query};
@@ -152,7 +152,7 @@ pub async fn create(
     let settings = settings(&parts, body)?;
     check_predictor(&parts, &settings.predictor).await?;
     let id = RunId::random();
-    parts.database.create_run(&id, &user, &question, &settings).await?;
+    parts.database.create_run(&id, &user, &question, &settings, &Executor::owner()).await?;
     match parts.executor.submit(&Job::Orchestrate { run: id.clone() }).await {
         Ok(job) => {
             let attached = parts.database.attach_job(&id, &job).await;

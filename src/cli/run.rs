@@ -5,11 +5,13 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{Error, Result, open, progress};
+use crate::api;
 use crate::config::Config;
 use crate::domain::RunId;
 use crate::domain::evaluation::{GeneChange, RunResult};
 use crate::domain::run::{ControlStrategy, EffectiveControl, Iteration, Lifecycle, Measured, Predictor};
 use crate::domain::score::Outcome;
+use crate::executor::Executor;
 use crate::knowledge::question;
 use crate::objects::ObjectKey;
 use crate::orchestrate::{self, Context, Ended};
@@ -76,10 +78,11 @@ pub async fn run(args: Args, config: Config) -> Result {
     };
     let settings = settings.checked().map_err(Error::usage)?;
     let ctx = open::context(config).await?;
+    api::settle_abandoned_runs(&ctx.database, &ctx.executor).await?;
     open::check_predictor(&ctx.objects, &settings.predictor).await?;
 
     let id = RunId::random();
-    ctx.database.create_run(&id, &ctx.config.user.email, text, &settings).await?;
+    ctx.database.create_run(&id, &ctx.config.user.email, text, &settings, &Executor::owner()).await?;
     let ended = follow(&ctx, &id).await?;
     match ended {
         Ended::Completed(result) => {

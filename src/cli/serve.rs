@@ -20,10 +20,11 @@ pub async fn run(_: Args, config: Config) -> Result {
     let database = open::database(&config).await?;
     let executor = Executor::local(&config)?;
     let objects = open::objects(&config)?;
-    let left = api::watch_runs_in_progress(&database, &executor).await?;
-    if left > 0 {
-        tracing::info!("runs in progress when this server started: {left}");
+    let at_work = api::settle_abandoned_runs(&database, &executor).await?;
+    if at_work > 0 {
+        tracing::info!("runs in progress when this server started: {at_work}");
     }
+    api::watch_abandoned_runs(database.clone(), executor.clone());
     let (atlas, knowledge) = (Atlas::new(database.clone()), Latest::new(database.clone()));
     let parts = api::Parts { config, database, objects, executor, knowledge, atlas };
     let listener = tokio::net::TcpListener::bind(address).await.map_err(|error| {

@@ -53,7 +53,7 @@ pub struct RunRecord {
     pub result: Option<RunResult>,
     /// Why it failed.
     pub failure: Option<Failure>,
-    /// The job that works on it.
+    /// The job or process that works on it.
     pub job: Option<JobHandle>,
     /// ISO 8601, UTC; so are the next three.
     pub created_at: String,
@@ -73,14 +73,21 @@ const COLUMNS: &str = "run_id, user_email, lifecycle, phase, current_iteration, 
     CASE WHEN control_cells_available THEN 1 WHEN NOT control_cells_available THEN 0 END AS control_cells_available";
 
 impl Database {
-    /// Stores a new run as queued.
-    pub async fn create_run(&self, id: &RunId, user: &str, question: &str, settings: &Settings) -> Result<()> {
+    /// Stores a new run as queued. `owner` is the process that will carry it out or hand it over.
+    pub async fn create_run(
+        &self,
+        id: &RunId,
+        user: &str,
+        question: &str,
+        settings: &Settings,
+        owner: &JobHandle,
+    ) -> Result<()> {
         let mut tx = self.write().await?;
         let now = now();
         sqlx::query(
             "INSERT INTO runs (run_id, user_email, lifecycle, phase, current_iteration, cancel_requested, raw_query,
-                settings, control_strategy, last_event, created_at, updated_at)
-             VALUES ($1, $2, $3, $4, 0, FALSE, $5, $6, $7, 0, $8, $8)",
+                settings, control_strategy, job, last_event, created_at, updated_at)
+             VALUES ($1, $2, $3, $4, 0, FALSE, $5, $6, $7, $8, 0, $9, $9)",
         )
         .bind(id.as_str())
         .bind(user)
@@ -89,6 +96,7 @@ impl Database {
         .bind(question)
         .bind(to_json(settings)?)
         .bind(settings.control_strategy.as_str())
+        .bind(&owner.0)
         .bind(&now)
         .execute(&mut *tx)
         .await?;
@@ -127,7 +135,7 @@ impl Database {
         Ok((rows.iter().map(record).collect::<Result<_>>()?, total.try_into().unwrap_or_default()))
     }
 
-    /// The runs that were handed to a job and are not finished, oldest first.
+    /// The runs that are not finished, with the process or job that works on each, oldest first.
     pub async fn runs_in_progress(&self) -> Result<Vec<(RunId, JobHandle)>> {
         let unfinished = words(Lifecycle::ALL.into_iter().filter(|state| !state.status().is_finished()));
         let sql = format!(

@@ -21,7 +21,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::process::Process;
+use super::process::{Process, Role};
 use super::{Error, Job, JobStatus, Result};
 use crate::config::{Config, Jobs};
 use crate::domain::run::JobHandle;
@@ -109,9 +109,21 @@ impl Local {
                 // How it ended does not matter any more.
                 let _ = outcome(known.outcome).await;
             }
-            None => Process::parse(handle)?.stop(self.0.jobs.grace()).await,
+            None => {
+                let process = Process::parse(handle)?;
+                match process.role() {
+                    Role::Job => process.stop(self.0.jobs.grace()).await,
+                    // It may do other things too, and sees for itself that its run was cancelled.
+                    Role::Owner => {}
+                }
+            }
         }
         Ok(())
+    }
+
+    pub(super) fn owner() -> JobHandle {
+        let pid = std::process::id();
+        Process::find(pid, Role::Owner).unwrap_or_else(|| Process::ended(pid, Role::Owner)).handle()
     }
 
     fn known(&self, handle: &JobHandle) -> Option<Known> {
@@ -125,13 +137,10 @@ impl Local {
         };
         let log = Log::open(self.0.folder.join(format!("{}.log", job.name())))?;
         let child = self.spawn(job, &log)?;
-        let process = child.id().and_then(Process::find);
+        let pid = child.id().unwrap_or_default();
+        let process = Process::find(pid, Role::Job);
         let (stop, (send, receive)) = (CancellationToken::new(), watch::channel(None));
-        // A child that ended before it could be looked at keeps a name of its own.
-        let handle = match &process {
-            Some(process) => process.handle(),
-            None => JobHandle(format!("local:{}:ended", child.id().unwrap_or_default())),
-        };
+        let handle = process.clone().unwrap_or_else(|| Process::ended(pid, Role::Job)).handle();
         let known = Known { stop: stop.clone(), outcome: receive };
         self.remember(&handle, &known);
         let watched = Watched { child, process, title: job.title(), log, limit, grace: self.0.jobs.grace(), stop };

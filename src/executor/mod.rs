@@ -163,6 +163,12 @@ impl Executor {
         Ok(Self { backend: Backend::Local(local::Local::new(config, program)?) })
     }
 
+    /// The handle of this process, for a run that it carries out itself or has not handed over yet.
+    /// Others can see whether it is still at work; cancelling it does nothing.
+    pub fn owner() -> JobHandle {
+        local::Local::owner()
+    }
+
     /// Starts a job and returns once it is started. An inference job first waits for a free slot.
     pub async fn submit(&self, job: &Job) -> Result<JobHandle> {
         let Backend::Local(local) = &self.backend;

@@ -1,5 +1,7 @@
-//! A process known by its number and start time, so that a number used again is not mistaken for it.
+//! A process known by its machine, its number and its start time, so that a number used again, here or
+//! elsewhere, is not mistaken for it.
 
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -11,33 +13,65 @@ use super::{Error, Result};
 /// How often a process we did not start is looked at.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// A process that leads a group of its own.
+/// A process of this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Process {
+    role: Role,
     pid: i32,
     /// As the system gives it; compared, never read.
     started: String,
 }
 
+/// What a process is to the run it works on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// Started as a job; leads a group of its own.
+    Job,
+    /// Carries the run out itself, among whatever else it does.
+    Owner,
+}
+
+impl Role {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Job => "local",
+            Self::Owner => "owner",
+        }
+    }
+}
+
 impl Process {
     /// A process that is at work now.
-    pub(super) fn find(pid: u32) -> Option<Self> {
+    pub(super) fn find(pid: u32, role: Role) -> Option<Self> {
         let pid = i32::try_from(pid).ok()?;
-        Some(Self { pid, started: start_time(pid)? })
+        Some(Self { role, pid, started: start_time(pid)? })
+    }
+
+    /// One that is no more, and was gone before it could be looked at.
+    pub(super) fn ended(pid: u32, role: Role) -> Self {
+        Self { role, pid: i32::try_from(pid).unwrap_or(i32::MAX), started: "ended".to_owned() }
     }
 
     pub(super) fn handle(&self) -> JobHandle {
-        JobHandle(format!("local:{}:{}", self.pid, self.started))
+        JobHandle(format!("{}:{}:{}:{}", self.role.word(), machine(), self.pid, self.started))
     }
 
+    /// The process of a handle that was made on this machine.
     pub(super) fn parse(handle: &JobHandle) -> Result<Self> {
-        let parts = handle.0.strip_prefix("local:").and_then(|rest| rest.split_once(':'));
-        let process = parts.and_then(|(pid, started)| {
-            // 0 and -1 mean other things than one group to the system.
-            let pid = pid.parse().ok().filter(|pid| *pid > 1)?;
-            Some(Self { pid, started: started.to_owned() })
-        });
-        process.ok_or_else(|| Error::Handle(handle.0.clone()))
+        let mut parts = handle.0.splitn(4, ':');
+        let mut next = || parts.next().ok_or_else(|| Error::Handle(handle.0.clone()));
+        let (role, place, pid, started) = (next()?, next()?, next()?, next()?.to_owned());
+        let role = [Role::Job, Role::Owner].into_iter().find(|known| known.word() == role);
+        // 0 and -1 mean other things than one group to the system.
+        let pid = pid.parse().ok().filter(|pid| *pid > 1);
+        match (role, pid) {
+            (Some(role), Some(pid)) if place == machine() => Ok(Self { role, pid, started }),
+            _ => Err(Error::Handle(handle.0.clone())),
+        }
+    }
+
+    pub(super) fn role(&self) -> Role {
+        self.role
     }
 
     pub(super) fn is_running(&self) -> bool {
@@ -84,6 +118,23 @@ impl Process {
     }
 }
 
+/// The name of this machine, without the sign that separates the parts of a handle.
+fn machine() -> &'static str {
+    static NAME: LazyLock<String> = LazyLock::new(|| machine_name().trim().replace(':', "_"));
+    &NAME
+}
+
+#[cfg(target_os = "linux")]
+fn machine_name() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn machine_name() -> String {
+    let output = std::process::Command::new("uname").arg("-n").output();
+    output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
+}
+
 /// When a process started; nothing when it is not at work.
 #[cfg(target_os = "linux")]
 fn start_time(pid: i32) -> Option<String> {
@@ -114,12 +165,25 @@ mod tests {
 
     #[test]
     fn this_process_runs_and_one_of_another_time_does_not() {
-        let here = Process::find(std::process::id()).unwrap();
+        let here = Process::find(std::process::id(), Role::Owner).unwrap();
         assert!(here.is_running());
         assert_eq!(Process::parse(&here.handle()).unwrap(), here);
         assert!(!Process { started: "1".into(), ..here }.is_running());
-        for bad in ["", "local:", "local:0:1", "local:-1:1", "local:1:1", "batch:12:1", "local:x:1"] {
-            assert!(Process::parse(&JobHandle(bad.into())).is_err(), "{bad:?} was taken");
+        let ended = Process::ended(std::process::id(), Role::Job);
+        assert_eq!(Process::parse(&ended.handle()).unwrap(), ended);
+        assert!(!ended.is_running());
+    }
+
+    #[test]
+    fn a_handle_of_something_else_or_of_somewhere_else_is_refused() {
+        let machine = machine();
+        for good in ["local:M:12:1", "owner:M:12:Mon_Jan_1_10:00:00_2026"] {
+            Process::parse(&JobHandle(good.replace('M', machine))).unwrap();
+        }
+        let bad =
+            ["", "local:", "local:M", "local:M:0:1", "local:M:-1:1", "local:M:1:1", "batch:M:12:1", "local:M:x:1"];
+        for bad in bad.map(|bad| bad.replace('M', machine)).into_iter().chain(["local:not-here:12:1".to_owned()]) {
+            assert!(Process::parse(&JobHandle(bad.clone())).is_err(), "{bad:?} was taken");
         }
     }
 }

@@ -11,7 +11,7 @@ use haystack::atlas::Atlas;
 use haystack::database::Database;
 use haystack::domain::RunId;
 use haystack::domain::run::JobHandle;
-use haystack::executor::Executor;
+use haystack::executor::{Executor, Job};
 use haystack::knowledge::Latest;
 use haystack::objects::Objects;
 use serde_json::{Value, json};
@@ -194,7 +194,7 @@ async fn call(router: &Router, method: &str, path: &str, body: Value) -> Value {
 }
 
 async fn finished(router: &Router, run: &str) -> Value {
-    for _ in 0..400 {
+    for _ in 0..6000 {
         let status = call(router, "GET", &format!("/api/v1/runs/{run}"), json!({})).await;
         if !["pending", "running"].iter().any(|word| status["status"] == *word) {
             return status;
@@ -240,24 +240,30 @@ async fn a_cancelled_run_stays_cancelled_when_its_process_dies_of_it() {
 async fn runs_that_a_killed_server_left_behind_are_failed() {
     for database in databases().await {
         let home = tempfile::tempdir().unwrap();
-        let (router, executor) = routes(home.path(), &database, "exit 0");
+        let (_, executor) = routes(home.path(), &database, "exit 0");
         let settings = config(home.path(), &[]).run_settings();
         let user = "local@localhost";
         let (left, own): (RunId, RunId) = (RunId::random(), RunId::random());
         for run in [&left, &own] {
-            database.create_run(run, user, QUESTION, &settings).await.unwrap();
+            // As `haystack run` does, which carries its run out itself.
+            database.create_run(run, user, QUESTION, &settings, &Executor::owner()).await.unwrap();
+            database.begin_run(run).await.unwrap();
         }
-        // No process has this number and began so early.
-        database.attach_job(&left, &JobHandle("local:4000000:1".into())).await.unwrap();
-        database.begin_run(&left).await.unwrap();
-        // As `haystack run` does, which carries its run out itself.
-        database.begin_run(&own).await.unwrap();
-        assert_eq!(api::watch_runs_in_progress(&database, &executor).await.unwrap(), 1);
-        let status = finished(&router, left.as_str()).await;
+        // A job of this machine that is gone, and one of a machine of which nothing is known here.
+        let job = executor.submit(&Job::Orchestrate { run: left.clone() }).await.unwrap();
+        let _ = executor.wait(&job).await;
+        database.attach_job(&left, &job).await.unwrap();
+        let elsewhere = RunId::random();
+        let job = JobHandle("local:another-machine:4000000:1".into());
+        database.create_run(&elsewhere, user, QUESTION, &settings, &job).await.unwrap();
+        let (router, executor) = routes(home.path(), &database, "exit 0");
+        assert_eq!(api::settle_abandoned_runs(&database, &executor).await.unwrap(), 2, "{}", database.kind);
+        let status = call(&router, "GET", &format!("/api/v1/runs/{left}"), json!({})).await;
         assert_eq!(status["status"], "failed", "{status}");
         assert!(status["error_message"].as_str().unwrap().contains("was stopped before"), "{status}");
-        let status = call(&router, "GET", &format!("/api/v1/runs/{own}"), json!({})).await;
-        assert_eq!(status["status"], "running", "{status}");
-        assert_eq!(api::watch_runs_in_progress(&database, &executor).await.unwrap(), 0);
+        for (run, expected) in [(&own, "running"), (&elsewhere, "pending")] {
+            let status = call(&router, "GET", &format!("/api/v1/runs/{run}"), json!({})).await;
+            assert_eq!(status["status"], expected, "{status}");
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use haystack::database::Database;
+use haystack::domain::run::JobHandle;
 use sqlx::Row;
 
 use crate::support::{databases, empty_databases, small_disk};
@@ -71,7 +72,10 @@ async fn a_full_disk_loses_nothing() {
         "score_threshold": 7, "seed": 0, "measured": "hold-out", "pathway_enrichment": true
     });
     let settings = serde_json::from_value(settings).unwrap();
-    database.create_run(&run, "a@b.org", "How would B cells respond?", &settings).await.unwrap();
+    database
+        .create_run(&run, "a@b.org", "How would B cells respond?", &settings, &JobHandle("x".into()))
+        .await
+        .unwrap();
     let data = serde_json::Value::String("x".repeat(1 << 20));
     let mut stored = 1;
     let error = loop {

@@ -2,12 +2,15 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
+use haystack::domain::RunId;
+use haystack::domain::run::Phase;
 use serde_json::{Value, json};
 
 use crate::support::program::{Server, finish, haystack, succeed};
-use crate::support::{databases, fill, fixture, python, shared, small_disk};
+use crate::support::{TestDatabase, databases, fill, fixture, python, shared, small_disk};
 
 const QUESTION: &str = "How would B cells respond to interferon beta?";
 
@@ -221,7 +224,76 @@ fn what_cannot_be_answered_says_why_and_how_to_go_on() {
     check(&["orchestrate"], 2, &["RUN_ID"]);
 }
 
+/// `haystack run` that waits for an inference job for ever, because the only slot is taken.
+async fn stuck(home: &Path, database: &TestDatabase) -> (Child, RunId, fs::File) {
+    let slots = home.join("jobs/slots");
+    fs::create_dir_all(&slots).unwrap();
+    let slot = fs::File::create(slots.join("0.lock")).unwrap();
+    slot.lock().unwrap();
+    let mut child = haystack(home, &database.url)
+        .args(["run", STARTER_QUESTION])
+        .env("HAYSTACK__JOBS__SLOTS", "1")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let begin = Instant::now();
+    loop {
+        for (run, _) in database.runs_in_progress().await.unwrap() {
+            if database.run(&run).await.unwrap().unwrap().phase == Phase::Inference {
+                return (child, run, slot);
+            }
+        }
+        assert_eq!(child.try_wait().unwrap(), None);
+        assert!(begin.elapsed() < Duration::from_secs(600), "the run does not come to inference");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
 const STARTER_QUESTION: &str = "How would CD14 monocytes respond to interferon beta?";
+
+#[tokio::test]
+async fn a_killed_run_does_not_stay_running() {
+    for database in databases().await {
+        let home = tempfile::tempdir().unwrap();
+        succeed(home.path(), &database.url, &["import", "starter"]);
+
+        // While nobody looks: the next to come sees it.
+        let (mut child, run, slot) = stuck(home.path(), &database).await;
+        child.kill().unwrap();
+        child.wait().unwrap();
+        drop(slot);
+        let (code, _, said) = finish(home.path(), &database.url, &["run", "How would quokkas respond to LPS?"]);
+        assert_eq!(code, 1, "{said}");
+        let record = database.run(&run).await.unwrap().unwrap();
+        let failure = record.failure.unwrap_or_else(|| panic!("{}: {:?}", database.kind, record.lifecycle));
+        assert!(failure.message.contains("was stopped before the run was finished"), "{failure}");
+
+        // While a server runs: one that is at work is left alone, and the server sees its end.
+        let (mut child, run, _slot) = stuck(home.path(), &database).await;
+        let server = Server::start(home.path(), &database.url).await;
+        let (_, _, status) = server.get(&format!("/api/v1/runs/{run}")).await;
+        assert_eq!(status["status"], "running", "{status}");
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let status = server.finished(run.as_str()).await;
+        assert_eq!(status["status"], "failed", "{status}");
+        assert!(status["error_message"].as_str().unwrap().contains("was stopped before"), "{status}");
+    }
+}
+
+/// Cancelling by the API ends a run in a terminal in good order.
+#[tokio::test]
+async fn a_run_in_a_terminal_can_be_cancelled_from_the_page() {
+    let database = databases().await.swap_remove(0);
+    let home = tempfile::tempdir().unwrap();
+    succeed(home.path(), &database.url, &["import", "starter"]);
+    let (mut child, run, _slot) = stuck(home.path(), &database).await;
+    let server = Server::start(home.path(), &database.url).await;
+    let (code, _, answer) = server.post(&format!("/api/v1/runs/{run}/cancel"), &json!({})).await;
+    assert_eq!((code, &answer["status"]), (200, &json!("cancelled")), "{answer}");
+    assert!(child.wait().unwrap().success(), "cancelled on request is exit code 0");
+}
 
 /// What a person sees: `script` gives the program a terminal.
 #[test]
