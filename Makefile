@@ -73,7 +73,8 @@ fmt:
 clean:
 	cargo clean
 
-# What building needs: a C and C++ compiler, cmake 3.26 or newer, cargo 1.95 or newer.
+# What building needs: a C and C++ compiler, cmake 3.26 or newer, and the Rust that Cargo.toml names or newer.
+RUST := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 tools: $(CACHE)/tools.done
 $(CACHE)/tools.done: Makefile
 	@mkdir -p $(CACHE)
@@ -81,7 +82,9 @@ $(CACHE)/tools.done: Makefile
 	  || { $(APT) update && $(APT) install build-essential pkg-config curl ca-certificates python3 python3-venv; }
 	@test -x $(VENV)/bin/python || python3 -m venv $(VENV)
 	@test -x $(VENV)/bin/cmake || $(VENV)/bin/pip install -q 'cmake>=3.26'
-	@command -v cargo >/dev/null && cargo clippy --version >/dev/null 2>&1 && cargo fmt --version >/dev/null 2>&1 \
+	@rust=$$(rustc --version 2>/dev/null | cut -d' ' -f2); \
+	  test "$$(printf '%s\n' '$(RUST)' "$$rust" | sort -V | head -n 1)" = '$(RUST)' \
+	  && command -v cargo >/dev/null && cargo clippy --version >/dev/null 2>&1 && cargo fmt --version >/dev/null 2>&1 \
 	  || { $(APT) update && $(APT) install cargo-web rustc-web rust-web-clippy rustfmt-web; }
 	@touch $@
 
