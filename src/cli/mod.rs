@@ -35,9 +35,18 @@ use crate::telemetry;
 
 pub use exit::{Error, Result};
 
+const FIRST_STEPS: &str = "\
+To begin:
+  haystack migrate            makes the database
+  haystack import starter     brings knowledge and simulated cells to try it on
+  haystack run \"How would CD14 monocytes respond to interferon beta?\"
+  haystack serve              the same in a browser
+
+Exit codes: 0 finished or cancelled, 1 input or run failed, 2 usage or configuration, 70 a bug, 75 try again.";
+
 /// Ask how cells would respond; get a prediction with its evidence
 #[derive(Debug, Parser)]
-#[command(name = "haystack", version, propagate_version = true, max_term_width = 100)]
+#[command(name = "haystack", version, propagate_version = true, max_term_width = 100, after_help = FIRST_STEPS)]
 pub struct Cli {
     /// Configuration file to use, instead of HAYSTACK_CONFIG or config.toml in the home folder
     #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
@@ -54,33 +63,33 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Mode {
-    /// Find the regulators or cytokines at work from what happens to their targets
-    Activity(activity::Args),
-    /// Compare groups of cells gene by gene
-    De(Box<de::Args>),
-    /// Check that everything needed can be reached, and say what to do where it cannot
-    Doctor(doctor::Args),
-    /// Embed cells with STACK
-    Embed(Box<embed::Args>),
-    /// Find gene sets that hold more of some genes than chance would put there
-    Enrich(enrich::Args),
-    /// Fill the stores from files
-    #[command(subcommand)]
-    Import(import::What),
-    /// Predict cells with STACK, or with the mean-shift baseline
-    Infer(Box<infer::Args>),
-    /// Create or update the database schema
-    Migrate(migrate::Args),
-    /// Carry out one stored run, as serve starts it
-    Orchestrate(orchestrate::Args),
-    /// Find gene sets whose genes lie towards one end of a ranking
-    Prerank(prerank::Args),
-    /// Find the ontology terms and perturbations that names stand for
-    Resolve(resolve::Args),
     /// Ask a question and follow its run in the terminal
     Run(run::Args),
     /// Serve the HTTP API and the page
     Serve(serve::Args),
+    /// Bring in cells, models and knowledge
+    #[command(subcommand)]
+    Import(import::What),
+    /// Find the ontology terms and perturbations that names stand for
+    Resolve(resolve::Args),
+    /// Predict cells with STACK, or with the mean-shift baseline, from files to a file
+    Infer(Box<infer::Args>),
+    /// Embed cells with STACK
+    Embed(Box<embed::Args>),
+    /// Compare groups of cells gene by gene
+    De(Box<de::Args>),
+    /// Find gene sets that hold more of some genes than chance would put there
+    Enrich(enrich::Args),
+    /// Find gene sets whose genes lie towards one end of a ranking
+    Prerank(prerank::Args),
+    /// Find the regulators or cytokines at work from what happens to their targets
+    Activity(activity::Args),
+    /// Check that everything needed can be reached, and say what to do where it cannot
+    Doctor(doctor::Args),
+    /// Create or update the database schema
+    Migrate(migrate::Args),
+    /// Carry out one stored run; serve starts this for each
+    Orchestrate(orchestrate::Args),
 }
 
 impl Mode {
@@ -91,19 +100,19 @@ impl Mode {
 
     async fn run(self, config: Config) -> Result {
         match self {
-            Self::Activity(args) => activity::run(args, config).await,
-            Self::De(args) => de::run(*args, config).await,
-            Self::Doctor(args) => doctor::run(args, Ok(config)).await,
-            Self::Embed(args) => embed::run(*args, config).await,
-            Self::Enrich(args) => enrich::run(args, config).await,
-            Self::Import(what) => import::run(what, config).await,
-            Self::Infer(args) => infer::run(*args, config).await,
-            Self::Migrate(args) => migrate::run(args, config).await,
-            Self::Orchestrate(args) => orchestrate::run(args, config).await,
-            Self::Prerank(args) => prerank::run(args, config).await,
-            Self::Resolve(args) => resolve::run(args, config).await,
             Self::Run(args) => run::run(args, config).await,
             Self::Serve(args) => serve::run(args, config).await,
+            Self::Import(what) => import::run(what, config).await,
+            Self::Resolve(args) => resolve::run(args, config).await,
+            Self::Infer(args) => infer::run(*args, config).await,
+            Self::Embed(args) => embed::run(*args, config).await,
+            Self::De(args) => de::run(*args, config).await,
+            Self::Enrich(args) => enrich::run(args, config).await,
+            Self::Prerank(args) => prerank::run(args, config).await,
+            Self::Activity(args) => activity::run(args, config).await,
+            Self::Doctor(args) => doctor::run(args, Ok(config)).await,
+            Self::Migrate(args) => migrate::run(args, config).await,
+            Self::Orchestrate(args) => orchestrate::run(args, config).await,
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::orchestrate::{self, Context, Ended};
 /// What to ask and how to answer it; whatever is left out takes the configured default.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// How which cells respond to what, such as "How would B cells respond to interferon beta?"
+    /// Which cells, and what they are exposed to: "How would B cells respond to interferon beta?"
     question: String,
 
     /// Answer with this imported STACK model
@@ -34,7 +34,8 @@ pub struct Args {
     #[arg(long, value_name = "STRATEGY")]
     control_strategy: Option<ControlStrategy>,
 
-    /// Measured cells of the very combination asked about: keep aside and compare (hold-out), or use
+    /// Cells measured in the very combination asked about: compare with them afterwards (hold-out),
+    /// or let them be the prompt (use)
     #[arg(long, value_name = "hold-out|use")]
     measured: Option<Measured>,
 

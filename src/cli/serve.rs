@@ -11,6 +11,10 @@ use crate::knowledge::Latest;
 
 /// Nothing to choose; the section `server` of the configuration says where to listen.
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Listens on http://127.0.0.1:8080, for this machine alone. PORT sets another port; the section \
+                        [server] of the configuration can open it to other machines."
+)]
 pub struct Args {}
 
 /// Serves until interrupted; requests under way are finished first.

@@ -65,6 +65,9 @@ impl Database {
         match version.cmp(&newest()) {
             std::cmp::Ordering::Equal => Ok(()),
             std::cmp::Ordering::Greater => Err(too_new(version)),
+            std::cmp::Ordering::Less if version == 0 => {
+                Err(Error::Schema("the database is empty; run 'haystack migrate' first".to_owned()))
+            }
             std::cmp::Ordering::Less => Err(Error::Schema(format!(
                 "the database has schema version {version}, this program needs {}; run 'haystack migrate' first",
                 newest()

@@ -1,8 +1,5 @@
 //! `haystack import atlas`: an `.h5ad` file of counts.
 
-use std::path::PathBuf;
-use std::sync::Arc;
-
 use crate::anndata::Matrix;
 use crate::atlas::import::{self, Imported, Outcome, Progress, Request};
 use crate::atlas::profile::Profile;
@@ -12,6 +9,8 @@ use crate::config::Config;
 use crate::domain::Dataset;
 use crate::domain::datasets::{Field, LabelTaken};
 use crate::knowledge::Knowledge;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Arguments of `haystack import atlas`.
 #[derive(Debug, clap::Args)]
@@ -66,11 +65,9 @@ const MAPPING_HELP: &str = r#"A mapping file names what the profile does not fin
   [tissue]
   value = "blood"
 
-Sections: cell_type, perturbation, dose, time, donor, tissue, disease, batch, sample_condition, organism.
-Each has a column, a value for all cells, or ignore = true. gene_symbols names the column of var with symbols.
-Without control = [...], these are controls (case and punctuation aside): PBS, DMSO, DMSO_TF, dimethyl sulfoxide, vehicle,
-control, ctrl, untreated, unstim, unstimulated, mock, non-targeting, NTC, NT, negative control, safe-targeting,
-scramble, AAVS1, WT, saline."#;
+Sections: cell_type, perturbation, dose, time, donor, tissue, disease, batch, sample_condition, organism. Each has a column, a value for all cells, or ignore = true. gene_symbols names the column of var with symbols.
+
+Without control = [...], these are controls (case and punctuation aside): PBS, DMSO, DMSO_TF, dimethyl sulfoxide, vehicle, control, ctrl, untreated, unstim, unstimulated, mock, non-targeting, NTC, NT, negative control, safe-targeting, scramble, AAVS1, WT, saline."#;
 
 /// Runs the mode.
 pub async fn run(args: Args, config: Config) -> Result {

@@ -66,9 +66,9 @@ pub fn show(imported: &Imported, json: bool) -> Result {
 
 fn table(imported: &Imported) -> String {
     let version = imported.version.as_ref().map_or(String::new(), |version| format!(" {version}"));
-    let what = format!("{} {}{version}", imported.kind, imported.name);
+    let what = format!("{} {}{version}", imported.kind.replace('-', " "), imported.name);
     if imported.outcome == Stored::Unchanged {
-        return format!("{what} is already imported with the same content; nothing to do\n");
+        return format!("{what}: already imported with the same content; nothing to do\n");
     }
     let done = if imported.outcome == Stored::New { "Imported" } else { "Replaced" };
     let mut text = format!("{done} {what} from {}\n", imported.source);
@@ -123,9 +123,9 @@ mod tests {
             problems: (1..=12).map(|line| Problem { line, what: "no genes".into() }).collect(),
         };
         let text = table(&imported);
-        assert!(text.starts_with("Imported gene-sets hallmark from h.gmt\n    50 gene sets\n  4384 genes\n"), "{text}");
+        assert!(text.starts_with("Imported gene sets hallmark from h.gmt\n    50 gene sets\n  4384 genes\n"), "{text}");
         assert!(text.contains("line 10: no genes\n    … and 2 more"), "{text}");
         imported.outcome = Stored::Unchanged;
-        assert_eq!(table(&imported), "gene-sets hallmark is already imported with the same content; nothing to do\n");
+        assert_eq!(table(&imported), "gene sets hallmark: already imported with the same content; nothing to do\n");
     }
 }

@@ -1,4 +1,4 @@
-//! `haystack import`: fill the stores, once per source.
+//! `haystack import`: bring in cells, models and knowledge, once per source.
 
 mod atlas;
 mod closing;

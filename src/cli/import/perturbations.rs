@@ -20,7 +20,7 @@ The table is tab-separated with a header. Lists are separated by ';'. All but na
   responses  genes that follow: +ISG15;-IL6
   pathways   names of gene sets expected to be enriched
 
-+GENE is activated or rises, -GENE is inhibited or falls, GENE is not known. Lines that begin with # are
++GENE is activated or rises, -GENE is inhibited or falls, GENE is not known. Lines that begin with # are \
 comments. What several sources say of one name is put together.";
 
 /// Arguments of `haystack import perturbations`.

@@ -21,8 +21,15 @@ use crate::objects::{ObjectKey, Objects};
 use crate::stack::generate::Counts;
 use crate::stack::model::Precision;
 
+const EXAMPLE: &str = "\
+For example, stimulated cells of some types as the prompt, unstimulated cells of another as the query:
+  haystack infer --model stack-large --prompt stimulated.h5ad --query b_cells.h5ad --output predicted.h5ad
+
+The last line of standard output is a summary in JSON. Addresses are gs://, s3:// or file://.";
+
 /// Arguments of `haystack infer`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLE)]
 pub struct Args {
     /// Run a stored request instead of the flags below: its key in the object store, address or path
     #[arg(long, value_name = "KEY", conflicts_with_all = ["prompt", "query", "output", "control", "model", "genes", "method",
@@ -335,18 +342,20 @@ fn check(request: &InferRequest) -> Result {
     if request.arms.is_empty() {
         return Err(Error::failed("the request has no arms: there is nothing to predict"));
     }
+    // The flags make one arm, whose name their user never gave.
+    let which = |arm: &Arm| if request.arms.len() == 1 { String::new() } else { format!("arm {}: ", arm.name) };
     for (at, arm) in request.arms.iter().enumerate() {
         if request.arms[..at].iter().any(|other| other.name == arm.name) {
             return Err(Error::failed(format!("the request has two arms called {}", arm.name)));
         }
         match arm.method {
             Method::Stack if request.model.is_none() => {
-                return Err(Error::usage(format!("arm {} uses STACK and needs a model", arm.name))
+                return Err(Error::usage(format!("{}STACK needs a model", which(arm)))
                     .hint("give --model NAME of an imported model, or --checkpoint FILE with --genes FILE")
                     .hint("or predict with the baseline: --method mean-shift --control FILE"));
             }
             Method::MeanShift if arm.control.is_none() => {
-                return Err(Error::usage(format!("arm {} uses mean-shift and needs control cells", arm.name))
+                return Err(Error::usage(format!("{}mean-shift needs control cells", which(arm)))
                     .hint("give --control FILE, the paired control cells of the prompt"));
             }
             _ => {}
