@@ -14,17 +14,17 @@ use super::reference::{TOLERANCE, dense, models, row_error};
 use crate::support::{fixture, python};
 
 /// A home folder of its own, with a query and prompts made from the reference's files.
-struct Workplace {
-    folder: tempfile::TempDir,
-    model: PathBuf,
+pub struct Workplace {
+    pub folder: tempfile::TempDir,
+    pub model: PathBuf,
 }
 
 impl Workplace {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self::from(&fixture("stack/tiny"))
     }
 
-    fn from(model: &Path) -> Self {
+    pub fn from(model: &Path) -> Self {
         let folder = tempfile::tempdir().unwrap();
         for donor in ["ctrl", "Drug A/1"] {
             let file = File::open(&model.join("base.h5ad")).unwrap();
@@ -43,22 +43,22 @@ impl Workplace {
         Self { folder, model: model.to_owned() }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// The command, with a home and working folder of this workplace and nothing from the environment.
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_haystack"));
         command.args(arguments).current_dir(self.folder.path()).env_clear().env("HAYSTACK_HOME", self.path("home"));
         command
     }
 
-    fn run(&self, arguments: &[&str]) -> Output {
+    pub fn run(&self, arguments: &[&str]) -> Output {
         self.command(arguments).output().unwrap()
     }
 
-    fn infer(&self, arguments: &[&str]) -> InferSummary {
+    pub fn infer(&self, arguments: &[&str]) -> InferSummary {
         let output = self.run(&[&["infer"], arguments].concat());
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let stdout = String::from_utf8(output.stdout).unwrap();
@@ -66,7 +66,7 @@ impl Workplace {
     }
 
     /// Runs what must fail: its exit code and what it said.
-    fn fails(&self, arguments: &[&str]) -> (i32, String) {
+    pub fn fails(&self, arguments: &[&str]) -> (i32, String) {
         let before = self.files();
         let output = self.run(&[&["infer"], arguments].concat());
         assert!(output.stdout.is_empty(), "{}", String::from_utf8_lossy(&output.stdout));
@@ -75,7 +75,7 @@ impl Workplace {
     }
 
     /// Names of the files, the home left out.
-    fn files(&self) -> Vec<String> {
+    pub fn files(&self) -> Vec<String> {
         let entries = fs::read_dir(self.folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
         let mut names: Vec<String> = entries.map(|name| name.to_string_lossy().into_owned()).collect();
         names.retain(|name| name != "home");
@@ -83,7 +83,7 @@ impl Workplace {
         names
     }
 
-    fn flags(&self) -> (String, String) {
+    pub fn flags(&self) -> (String, String) {
         let path = |name: &str| self.model.join(name).to_string_lossy().into_owned();
         (path("icl.ckpt"), path("genes.pkl"))
     }
@@ -399,11 +399,11 @@ fn a_stopped_job_leaves_no_output() {
     assert_eq!(place.files(), ["Drug_A_1.h5ad", "ctrl.h5ad", "out.h5ad", "query.h5ad"]);
 }
 
-fn counts(file: &File) -> Csr {
+pub fn counts(file: &File) -> Csr {
     file.read_rows(&Matrix::X, None).unwrap()
 }
 
-fn write_cells(path: &Path, genes: &[String], counts: Csr) {
+pub fn write_cells(path: &Path, genes: &[String], counts: Csr) {
     let obs = Table { index: (0..counts.n_rows()).map(|cell| format!("cell{cell}")).collect(), ..Table::default() };
     let var = Table { index: genes.to_vec(), ..Table::default() };
     let data = AnnData { obs, var, x: Some(Numbers::Sparse(counts)), ..AnnData::default() };
