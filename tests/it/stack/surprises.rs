@@ -35,7 +35,7 @@ use std::ops::ControlFlow;
 use haystack::anndata::{self, AnnData, Column, File, Matrix, Numbers, Table};
 use haystack::domain::Csr;
 use haystack::domain::inference::{Mode, Sampling};
-use haystack::stack::generate::{Counts, GenerateError, Pass, Query, Settings, generate};
+use haystack::stack::generate::{Counts, GenerateError, Known, Pass, Query, Settings, generate};
 use haystack::stack::genes::GeneList;
 use haystack::stack::model::{Model, States};
 use haystack::stack::schedule::{ContextRatio, Split};
@@ -68,13 +68,15 @@ fn one_base_cell_may_count_as_a_query() {
         let spool = Spool::from(counts.clone());
         let query = Query { cells: &spool, hidden: &[] };
         let budget = Budget::unlimited();
-        let pass = Pass::run(model, counts, query, split, 1, &budget, |_, _| ControlFlow::Continue(())).unwrap();
+        let mut known = Known::new(model, counts.n_rows(), counts.n_rows());
+        let on_window = |_, _| ControlFlow::Continue(());
+        let pass = Pass::run(model, counts, query, &mut known, split, 1, &budget, on_window).unwrap();
         let rows: Vec<usize> = pass.windows()[0].base.iter().chain(&pass.windows()[0].query).copied().collect();
         let of = |n_context| model.embed(model.tokens(counts, &rows).unwrap(), n_context, split.n_prompt).unwrap();
         // What is predicted is of the window in which the eighth cell is marked.
-        let predicted = pass.predict(model, 0, |_| true).unwrap().unwrap();
-        let theta = model.median_dispersions(&of(7).range(0..7)).unwrap();
-        assert_eq!(predicted.theta, theta);
+        let genes: Vec<u32> = (0..model.config().n_genes as u32).collect();
+        let theta = model.median_dispersions(&of(7).range(0..7), &genes).unwrap();
+        assert_eq!(pass.dispersions(model, 0, &genes).unwrap(), theta);
         assert_ne!(of(7).cell(7), of(8).cell(7));
     });
 }
@@ -85,7 +87,8 @@ fn the_median_dispersion_is_the_lower_middle() {
         let n_genes = model.config().n_genes;
         let context = embedded(model, counts, 16, 0).range(0..6);
         let all = model.dispersions(&context).unwrap();
-        let found = model.median_dispersions(&context).unwrap();
+        let genes: Vec<u32> = (0..n_genes as u32).collect();
+        let found = model.median_dispersions(&context, &genes).unwrap();
         for gene in 0..n_genes {
             let mut column: Vec<f32> = (0..6).map(|cell| all[cell * n_genes + gene]).collect();
             column.sort_by(f32::total_cmp);
