@@ -13,7 +13,7 @@ PORT  ?= 8080
 export PATH := $(VENV)/bin:$(HOME)/.cargo/bin:$(PATH)
 export HAYSTACK_PYTHON := $(VENV)/bin/python
 
-.PHONY: help run build test check fmt bench bench-stack fuzz screenshot tools tools-test tools-bench tools-bench-stack clean
+.PHONY: help run build test check fmt bench bench-stack bench-cuda fuzz screenshot tools tools-test tools-bench tools-bench-stack clean
 
 help:
 	@echo 'make run    build, prepare the starter data, serve on http://localhost:$(PORT)'
@@ -22,6 +22,7 @@ help:
 	@echo 'make bench  time the parts that matter against their peers'
 	@echo 'make fuzz   feed broken files to the readers of checkpoints and gene lists'
 	@echo 'make bench-stack  time the model against PyTorch; installs it, 8 GB'
+	@echo 'make bench-cuda   the same on a GPU, with its parity tests'
 
 run: build
 	target/release/haystack migrate
@@ -46,6 +47,12 @@ bench: tools-bench
 
 bench-stack: tools-bench-stack
 	cargo bench --locked --bench stack
+
+# The same on a GPU, where there is one: needs nvcc to build and a driver to run. Both the parity fixtures
+# and the times, against PyTorch compiled by torch.compile.
+bench-cuda: tools-bench-stack
+	cargo test --release --locked --features cuda --test it stack::
+	cargo bench --locked --features cuda --bench stack -- --device cuda --threads 2
 
 # Each reader of strangers' files for FUZZ_SECONDS, one worker; findings go to tests/fuzz/artifacts.
 # libFuzzer needs compiler flags that a stable compiler only takes with RUSTC_BOOTSTRAP.

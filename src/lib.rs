@@ -5,7 +5,7 @@
 //! predicts the asked cells in that context, the prediction is scored against known biology, other
 //! prompts are tried while that helps, and an AnnData file, a report and a log come out.
 //!
-//! One binary: `serve` (HTTP API and page), `orchestrate` (one run's loop), `infer` (the model),
+//! One binary: `serve` (HTTP API and page), `orchestrate` (one run's loop), `infer` and `embed` (the model),
 //! `run` (all of it in a terminal), and the commands that fill the stores.
 //!
 //! # The map

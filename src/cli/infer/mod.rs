@@ -144,8 +144,20 @@ pub struct Args {
     profile: bool,
 
     /// Column of the gene table that holds the symbols, where the index does not
-    #[arg(long, alias = "gene-name-col", value_name = "NAME")]
+    #[arg(long, visible_alias = "gene-name-col", value_name = "NAME")]
     gene_column: Option<String>,
+
+    /// Accepted for scripts that give it; decides nothing, as in the reference
+    #[arg(long, hide = true)]
+    mask_rate: Option<f64>,
+
+    /// Accepted for scripts that give it
+    #[arg(long, hide = true)]
+    num_workers: Option<u32>,
+
+    /// Accepted for scripts that give it; progress is always shown on a terminal
+    #[arg(long, hide = true)]
+    show_progress: bool,
 }
 
 /// How to predict.

@@ -89,7 +89,7 @@ def write_genes(folder):
 
 def write_cells(file, names, n_cells, seed):
     rng, weights = np.random.default_rng(seed), popularity()
-    libraries = np.clip(rng.lognormal(math.log(6_500), 0.5, n_cells), 500, 50_000).astype(int)
+    libraries = np.clip(rng.lognormal(math.log(5_700), 0.5, n_cells), 500, 50_000).astype(int)
     counts = sp.csr_matrix(np.stack([rng.multinomial(n, weights) for n in libraries]).astype(np.float32))
     order = np.random.default_rng(2).permutation(len(names))
     cells = ad.AnnData(

@@ -43,6 +43,9 @@ struct Args {
     /// Where the input is, written there if it is not [default: bench-stack in the cache]
     #[arg(long, value_name = "FOLDER")]
     input: Option<PathBuf>,
+    /// Where both sides compute: cpu, or cuda with a program built for it
+    #[arg(long, default_value = "cpu", value_parser = ["cpu", "cuda"])]
+    device: String,
     /// Only our side, for working on it
     #[arg(long)]
     alone: bool,
@@ -66,10 +69,10 @@ fn main() -> Result<()> {
     for &threads in &args.threads {
         for precision in &args.precision {
             println!("\n{precision}, {threads} threads");
-            let mut ours = Side::ours(&input, &scratch.path().join("ours.h5ad"), threads)?;
+            let mut ours = Side::ours(&input, &scratch.path().join("ours.h5ad"), threads, &args.device)?;
             let mut peer = match args.alone {
                 true => None,
-                false => Some(Side::peer(&input, &scratch.path().join("peer.h5ad"), threads)?),
+                false => Some(Side::peer(&input, &scratch.path().join("peer.h5ad"), threads, &args.device)?),
             };
             // Both have their memory and libraries before anything is measured.
             if let Err(error) = ours.ask::<f64>(json!({"do": "load", "precision": precision})) {
@@ -91,7 +94,8 @@ fn main() -> Result<()> {
             }
         }
     }
-    bench.end(args.parts.is_empty() && !args.alone)
+    let name = if args.device == "cpu" { "stack" } else { "stack-cuda" };
+    bench.end((args.parts.is_empty() && !args.alone).then_some(name))
 }
 
 /// The two sides in one setting.
@@ -170,10 +174,10 @@ impl Bench {
         Ok(())
     }
 
-    fn end(self, keep: bool) -> Result<()> {
-        if keep {
+    fn end(self, keep_as: Option<&str>) -> Result<()> {
+        if let Some(name) = keep_as {
             let results = json!({"repeats": self.repeats, "figures": self.figures, "memory": self.memory});
-            println!("\nraw seconds in {}", results::keep(Some("stack"), results)?.display());
+            println!("\nraw seconds in {}", results::keep(Some(name), results)?.display());
         }
         println!();
         for figure in &self.figures {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
+use candle_core::Device;
 use haystack::anndata::{self, AnnData, File, Matrix, Table};
 use haystack::domain::Csr;
 use haystack::domain::inference::Sampling;
@@ -23,7 +24,7 @@ use rayon::prelude::*;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::side::Reply;
+use crate::side::{DEVICE, Reply};
 
 /// Genes of the model that `inputs.py` writes.
 pub const N_GENES: usize = 15_012;
@@ -174,10 +175,12 @@ impl Ours<'_> {
 
 /// Where and how precisely to compute.
 fn compute(precision: &str) -> Result<Compute> {
-    match precision {
-        "f32" => Ok(Compute::Cpu(Precision::F32)),
-        "bf16" => Ok(Compute::Cpu(Precision::Bf16)),
-        other => bail!("there is no precision {other}"),
+    let on_gpu = std::env::var(DEVICE).is_ok_and(|device| device == "cuda");
+    match (precision, on_gpu) {
+        ("f32", false) => Ok(Compute::Cpu(Precision::F32)),
+        ("bf16", false) => Ok(Compute::Cpu(Precision::Bf16)),
+        ("f32", true) => Ok(Compute::Tensors(Device::new_cuda(0)?)),
+        (other, _) => bail!("there is no precision {other} there"),
     }
 }
 

@@ -9,7 +9,8 @@ Reads a request a line and answers each with a line, both JSON:
   {"do": "answer"}                                {"ok": {"means": FILE, "logits": FILE}}   of the last window, f32
   {"do": "generation", "precision": ...}          {"ok": SECONDS}   files to file, the model's loading included
   {"do": "memory"}                                {"ok": BYTES}     the largest resident size so far
-What goes wrong is answered {"error": WHAT}. Threads come from OMP_NUM_THREADS.
+What goes wrong is answered {"error": WHAT}. Threads come from OMP_NUM_THREADS. STACK_BENCH_DEVICE=cuda computes on a
+GPU, STACK_BENCH_COMPILE=1 with layers that torch.compile made.
 """
 import contextlib, json, logging, os, pathlib, sys, time, warnings
 from importlib import metadata
@@ -20,6 +21,11 @@ folder, output = map(pathlib.Path, sys.argv[1:3])
 device = os.environ.get("STACK_BENCH_DEVICE", "cpu")
 compiled = bool(os.environ.get("STACK_BENCH_COMPILE"))
 state = {}
+
+# numpy has no bfloat16, and what the package hands to it under autocast is that.
+to_numpy = torch.Tensor.numpy
+torch.Tensor.numpy = lambda self, *args, **kwargs: to_numpy(
+    self.float() if self.dtype == torch.bfloat16 else self, *args, **kwargs)
 
 
 def about():
@@ -60,8 +66,7 @@ def timed(work):
     return synchronised() - start, result
 
 
-def load():
-    from stack import model_loading
+def load(precision="f32"):
     state.pop("model", None)
     seconds, state["model"] = timed(load_model)
     return seconds
@@ -106,6 +111,8 @@ def answer():
 
 def generation(precision):
     from stack.cli import generation as command
+    # The command loads its own model: where it should be compiled, ours is handed to it.
+    command._ensure_deps()["load_model_from_checkpoint"] = lambda *args, **kwargs: load_model()
 
     def work():
         torch.manual_seed(0)

@@ -26,26 +26,36 @@ pub enum Reply<T> {
     Error(String),
 }
 
+/// The variable that tells a side where to compute.
+pub const DEVICE: &str = "STACK_BENCH_DEVICE";
+
 /// Tells glibc to keep what was freed instead of giving it back and fetching it anew.
 const TUNED: [(&str, &str); 3] =
     [("MALLOC_MMAP_MAX_", "0"), ("MALLOC_TRIM_THRESHOLD_", "64000000000"), ("MALLOC_TOP_PAD_", "268435456")];
 
 impl Side {
     /// This program again, serving.
-    pub fn ours(folder: &Path, output: &Path, threads: usize) -> Result<Self> {
+    pub fn ours(folder: &Path, output: &Path, threads: usize, device: &str) -> Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("--serve").args([folder, output]).env("RAYON_NUM_THREADS", threads.to_string());
+        command.env(DEVICE, device);
         Self::start("ours", command)
     }
 
     /// PyTorch.
-    pub fn peer(folder: &Path, output: &Path, threads: usize) -> Result<Self> {
+    pub fn peer(folder: &Path, output: &Path, threads: usize, device: &str) -> Result<Self> {
         let mut command = Command::new(python()?);
         command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bench/stack/peer.py")).args([folder, output]);
         for library in ["OMP", "OPENBLAS", "MKL", "NUMBA"] {
             command.env(format!("{library}_NUM_THREADS"), threads.to_string());
         }
-        command.envs(TUNED).env("PYTHONDONTWRITEBYTECODE", "1");
+        // On a GPU the peer is at its best when it is compiled.
+        if device == "cuda" {
+            command.env("STACK_BENCH_COMPILE", "1");
+        } else {
+            command.env("CUDA_VISIBLE_DEVICES", "");
+        }
+        command.envs(TUNED).env(DEVICE, device).env("PYTHONDONTWRITEBYTECODE", "1");
         Self::start("peer", command)
     }
 

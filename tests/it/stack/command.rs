@@ -15,8 +15,8 @@ use crate::support::{fixture, python};
 
 /// A home folder of its own, with a query and prompts made from the reference's files.
 pub struct Workplace {
-    folder: tempfile::TempDir,
-    model: PathBuf,
+    pub folder: tempfile::TempDir,
+    pub model: PathBuf,
 }
 
 impl Workplace {
@@ -24,7 +24,7 @@ impl Workplace {
         Self::from(&fixture("stack/tiny"))
     }
 
-    fn from(model: &Path) -> Self {
+    pub fn from(model: &Path) -> Self {
         let folder = tempfile::tempdir().unwrap();
         for donor in ["ctrl", "Drug A/1"] {
             let file = File::open(&model.join("base.h5ad")).unwrap();
@@ -75,7 +75,7 @@ impl Workplace {
     }
 
     /// Names of the files, the home left out.
-    fn files(&self) -> Vec<String> {
+    pub fn files(&self) -> Vec<String> {
         let entries = fs::read_dir(self.folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
         let mut names: Vec<String> = entries.map(|name| name.to_string_lossy().into_owned()).collect();
         names.retain(|name| name != "home");
@@ -405,11 +405,11 @@ fn a_stopped_job_leaves_no_output() {
     assert_eq!(place.files(), ["Drug_A_1.h5ad", "ctrl.h5ad", "out.h5ad", "query.h5ad"]);
 }
 
-fn counts(file: &File) -> Csr {
+pub fn counts(file: &File) -> Csr {
     file.read_rows(&Matrix::X, None).unwrap()
 }
 
-fn write_cells(path: &Path, genes: &[String], counts: Csr) {
+pub fn write_cells(path: &Path, genes: &[String], counts: Csr) {
     let obs = Table { index: (0..counts.n_rows()).map(|cell| format!("cell{cell}")).collect(), ..Table::default() };
     let var = Table { index: genes.to_vec(), ..Table::default() };
     let data = AnnData { obs, var, x: Some(Numbers::Sparse(counts)), ..AnnData::default() };

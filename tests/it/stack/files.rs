@@ -206,6 +206,20 @@ fn a_training_checkpoint_without_hyper_parameters_is_refused() {
     assert!(error.contains("it has no 'hyper_parameters'"), "{error}");
 }
 
+/// Dictionaries that hold themselves, where the state, the configuration and a tensor are looked for.
+#[test]
+fn a_checkpoint_that_contains_itself_is_refused() {
+    let cyclic: [&[u8]; 3] = [
+        b"}q\x00Vstate_dict\nh\x00sVhyper_parameters\n}Vmodel_config\n}ss.",
+        b"}Vstate_dict\n}sVhyper_parameters\n}q\x00Vmodel_config\nh\x00ss.",
+        b"}Vstate_dict\n}Vmodel.cls.2.bias\n]q\x00h\x00assVhyper_parameters\n}Vmodel_config\n}ss.",
+    ];
+    for pickle in cyclic {
+        let error = open(&Crafted::smallest().archive(pickle)).unwrap_err();
+        assert!(error.contains("model.ckpt"), "{error}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
@@ -241,6 +255,40 @@ proptest! {
             bytes.truncate(cut.index(bytes.len()));
         }
         let _ = read(&bytes);
+    }
+
+    /// Damage behind the checksums, where an attacker puts it.
+    #[test]
+    fn no_program_in_a_sound_archive_does_harm(
+        edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..3_u8), 1..8)
+    ) {
+        let mut pickle = Crafted::smallest().pickle();
+        for (at, byte, edit) in edits {
+            let at = at.index(pickle.len());
+            match edit {
+                0 => pickle[at] = byte,
+                1 => pickle.insert(at, byte),
+                _ => drop(pickle.remove(at)),
+            }
+        }
+        let _ = read(&Crafted::smallest().archive(&pickle));
+    }
+
+    #[test]
+    fn no_bytes_as_a_gene_list_do_harm(
+        bytes in prop::collection::vec(any::<u8>(), 0..200), flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)
+    ) {
+        let _ = GeneList::parse(&bytes);
+        for name in ["genes.pkl", "genes_ndarray.pkl", "genes_pystr.pkl", "genes.json"] {
+            let mut bytes = fs::read(fixture("stack/tiny").join(name)).unwrap();
+            for (at, value) in &flips {
+                let at = at.index(bytes.len());
+                bytes[at] = *value;
+            }
+            if let Ok(genes) = GeneList::parse(&bytes) {
+                prop_assert!(genes.names().iter().all(|name| !name.is_empty()));
+            }
+        }
     }
 
     #[test]
@@ -308,6 +356,10 @@ impl Crafted {
     }
 
     fn bytes(&self) -> Vec<u8> {
+        self.archive(&self.pickle())
+    }
+
+    fn pickle(&self) -> Vec<u8> {
         let tuple = |sizes: &[usize]| -> String {
             format!("({}t", sizes.iter().map(|size| format!("L{size}L\n")).collect::<String>())
         };
@@ -338,13 +390,18 @@ impl Crafted {
         }
         pickle.extend(self.config.bytes());
         pickle.extend(b"ss.");
+        pickle
+    }
+
+    /// An archive of this checkpoint's values around a pickle.
+    fn archive(&self, pickle: &[u8]) -> Vec<u8> {
         let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
         let stored = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
         let mut add = |name: String, content: &[u8]| {
             zip.start_file(name, stored).unwrap();
             zip.write_all(content).unwrap();
         };
-        add("archive/data.pkl".to_owned(), &pickle);
+        add("archive/data.pkl".to_owned(), pickle);
         for (key, tensor) in self.tensors.values().enumerate() {
             add(format!("archive/data/{key}"), &tensor.bytes);
         }

@@ -26,7 +26,8 @@ pub fn models() -> Vec<PathBuf> {
 
 /// The ways to compute that this machine has.
 pub fn computes() -> Vec<Compute> {
-    vec![Compute::default(), Compute::Tensors(Device::Cpu)]
+    let gpu = cfg!(feature = "cuda").then(|| Device::new_cuda(0).ok()).flatten();
+    [Compute::default(), Compute::Tensors(Device::Cpu)].into_iter().chain(gpu.map(Compute::Tensors)).collect()
 }
 
 /// Named tensors of a safetensors file.
