@@ -1,7 +1,7 @@
 //! `haystack de`: differential expression of groups of cells.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::ValueEnum;
 

@@ -1,10 +1,12 @@
 //! How fast we are beside the tools people use now, on the same input, in the same run.
 //!
-//! `make bench` installs the peers and runs every case. `cargo bench --bench peers -- over` runs the
-//! cases whose name holds a word. A case without its peer is skipped with a loud line.
+//! `make bench` installs the peers and runs every case, `make bench-stats` those of the statistics.
+//! `cargo bench --bench peers -- over` runs the cases whose name holds a word, and `--keep` keeps what
+//! they took. A case without its peer is skipped with a loud line.
 
 mod differential_expression;
 mod figure;
+mod gene_sets;
 mod over_representation;
 mod peer;
 mod results;
@@ -30,6 +32,9 @@ struct Args {
     /// How often each side is measured
     #[arg(long, default_value = "9")]
     repeats: NonZero<usize>,
+    /// Keep the results, though only some cases were asked for
+    #[arg(long)]
+    keep: bool,
     /// Given by cargo
     #[arg(long, hide = true)]
     bench: bool,
@@ -37,8 +42,11 @@ struct Args {
 
 type Case = fn(&mut SideBySide) -> Result<()>;
 
-const CASES: [(&str, Case); 2] =
-    [("differential expression", differential_expression::run), ("over-representation", over_representation::run)];
+const CASES: [(&str, Case); 3] = [
+    ("statistics: differential expression", differential_expression::run),
+    ("statistics: over-representation", over_representation::run),
+    ("statistics: ranked gene sets and activity", gene_sets::run),
+];
 
 fn main() -> Result<()> {
     let args = Args::parse();
@@ -53,7 +61,7 @@ fn main() -> Result<()> {
     }
 
     let figures = bench.finish();
-    if args.words.is_empty() && !figures.is_empty() {
+    if (args.words.is_empty() || args.keep) && !figures.is_empty() {
         println!("\nraw seconds in {}", results::keep(&figures, threads)?.display());
     }
     println!();

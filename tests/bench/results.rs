@@ -4,27 +4,36 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::figure::Figure;
 
-/// Writes `tests/bench/results/DATE-PROCESSOR.json`; a later run of the day takes its place.
+/// Writes `tests/bench/results/DATE-PROCESSOR.json`; what is measured again on that day takes the place
+/// of what was.
 pub fn keep(figures: &[Figure], threads: usize) -> Result<PathBuf> {
     let date = chrono::Local::now().format("%Y-%m-%d").to_string();
     let processor = processor();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bench/results");
+    fs::create_dir_all(&folder)?;
+    let file = folder.join(format!("{date}-{}.json", in_a_name(&processor)));
+    let mut kept = fs::read_to_string(&file).ok().and_then(|text| earlier(&text)).unwrap_or_default();
+    kept.retain(|held| !figures.iter().any(|new| held["what"] == new.what && held["peer"] == new.peer));
+    kept.extend(figures.iter().map(|figure| json!(figure)));
     let results = json!({
         "date": date,
         "processor": processor,
         "cores": std::thread::available_parallelism()?,
         "threads": threads,
         "haystack": env!("CARGO_PKG_VERSION"),
-        "figures": figures,
+        "figures": kept,
     });
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bench/results");
-    fs::create_dir_all(&folder)?;
-    let file = folder.join(format!("{date}-{}.json", in_a_name(&processor)));
     fs::write(&file, serde_json::to_string_pretty(&results)? + "\n")?;
     Ok(file)
+}
+
+/// The figures of an earlier run.
+fn earlier(text: &str) -> Option<Vec<Value>> {
+    serde_json::from_str::<Value>(text).ok()?.get("figures")?.as_array().cloned()
 }
 
 /// Its name as the kernel tells it.
