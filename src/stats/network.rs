@@ -225,7 +225,8 @@ mod tests {
     #[test]
     fn random_sets_have_as_many_partners_where_there_are_enough_to_choose_from() {
         // 40 genes with 3 partners (cubes of 8), 40 with 1 (pairs).
-        let cubes = (0..5).flat_map(|c| (0..8_u32).flat_map(move |v| [1, 2, 4].map(|bit| (8 * c + v, 8 * c + (v ^ bit)))));
+        let cubes =
+            (0..5).flat_map(|c| (0..8_u32).flat_map(move |v| [1, 2, 4].map(|bit| (8 * c + v, 8 * c + (v ^ bit)))));
         let pairs = (0..20).map(|pair| (40 + 2 * pair, 41 + 2 * pair));
         let network = Network::new(80, cubes.chain(pairs));
         let mut rng = ChaCha8Rng::seed_from_u64(1);

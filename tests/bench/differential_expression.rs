@@ -29,11 +29,9 @@ const N_TREATED: usize = 400;
 const N_COMPARED: usize = 10;
 
 pub fn run(bench: &mut SideBySide) -> Result<()> {
-    for (n_groups, n_control, peers, at_most) in [
-        (1, 512, &["scanpy", "illico"][..], usize::MAX),
-        (10, 4_000, &["illico"], 5),
-        (240, 4_000, &["illico"], 3),
-    ] {
+    for (n_groups, n_control, peers, at_most) in
+        [(1, 512, &["scanpy", "illico"][..], usize::MAX), (10, 4_000, &["illico"], 5), (240, 4_000, &["illico"], 3)]
+    {
         let (cells, groups) = cells(n_groups, n_control)?;
         let folder = tempfile::tempdir()?;
         let file = folder.path().join("cells.h5ad");

@@ -30,13 +30,25 @@ pub fn run(bench: &mut SideBySide) -> Result<()> {
         test(&index, &position, chosen)
     };
     let what = format!("over-representation, {N_CHOSEN} genes in {N_SETS} sets, from names");
-    let comparison = Comparison { what: &what, peer: "gseapy", arguments: json!({"file": file}), tolerance: 1e-9, at_most: usize::MAX };
+    let comparison = Comparison {
+        what: &what,
+        peer: "gseapy",
+        arguments: json!({"file": file}),
+        tolerance: 1e-9,
+        at_most: usize::MAX,
+    };
     bench.compare(comparison, from_names, |found| answer(&found, None))?;
 
     // The sets are there on both sides. scipy only gives p-values, and 1 where no gene is shared.
     let (prepared, position) = index(&input);
     let what = format!("over-representation, {N_CHOSEN} genes in {N_SETS} sets, sets prepared");
-    let comparison = Comparison { what: &what, peer: "scipy", arguments: json!({"file": file}), tolerance: 1e-9, at_most: usize::MAX };
+    let comparison = Comparison {
+        what: &what,
+        peer: "scipy",
+        arguments: json!({"file": file}),
+        tolerance: 1e-9,
+        at_most: usize::MAX,
+    };
     bench.compare(comparison, || test(&prepared, &position, chosen), |found| answer(&found, Some(1.0)))
 }
 

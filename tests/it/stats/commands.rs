@@ -91,7 +91,8 @@ fn de_prints_the_table_of_scanpy_and_enrich_prerank_and_activity_read_it() {
     let cells = home.cells("cells.h5ad", |_, _| ());
     let table = home.run(&[&["de", &cells], &COMPARE[..]].concat());
     let lines: Vec<Vec<&str>> = table.lines().map(|line| line.split('\t').collect()).collect();
-    let header = ["group", "names", "scores", "logfoldchanges", "pvals", "pvals_adj", "pct_nz_group", "pct_nz_reference"];
+    let header =
+        ["group", "names", "scores", "logfoldchanges", "pvals", "pvals_adj", "pct_nz_group", "pct_nz_reference"];
     assert_eq!(lines[0], header);
     assert_eq!(lines.len(), N_GENES + 1);
     let mut top: Vec<&str> = lines[1..9].iter().map(|row| row[1]).collect();
@@ -108,7 +109,8 @@ fn de_prints_the_table_of_scanpy_and_enrich_prerank_and_activity_read_it() {
     let sets = home.file("mine.gmt", "HIGH\t\tG0\tG1\tG2\tG3\tG4\tG5\tG59\nOTHER\t\tG20\tG21\tG22\tG7\nNONE\t\tG30\n");
     let enriched = home.run(&["enrich", &de, "--sets", &sets]);
     let rows: Vec<Vec<&str>> = enriched.lines().map(|line| line.split('\t').collect()).collect();
-    let header = ["Gene_set", "Term", "Overlap", "P-value", "Adjusted P-value", "Odds Ratio", "Combined Score", "Genes"];
+    let header =
+        ["Gene_set", "Term", "Overlap", "P-value", "Adjusted P-value", "Odds Ratio", "Combined Score", "Genes"];
     assert_eq!(rows[0], header);
     assert_eq!(rows[1][..3], ["mine", "HIGH", "6/7"]);
     // scipy.stats.hypergeom.sf(5, 60, 7, 8)
@@ -122,14 +124,16 @@ fn de_prints_the_table_of_scanpy_and_enrich_prerank_and_activity_read_it() {
     assert_eq!((rows[1][1], rows[1][6]), ("HIGH", "6/7"));
     assert_eq!(ranked, home.run(&["prerank", &de, "--sets", &sets, "--min-size", "3", "--seed", "4"]));
 
-    let network = home.file("net.csv", "source,target,weight\nTF,G0,1\nTF,G1,1\nTF,G30,-1\nOFF,G2,-1\nOFF,G3,-1\nOFF,G4,-2\n");
+    let network =
+        home.file("net.csv", "source,target,weight\nTF,G0,1\nTF,G1,1\nTF,G30,-1\nOFF,G2,-1\nOFF,G3,-1\nOFF,G4,-2\n");
     let active = home.run(&["activity", &de, "--network", &network, "--min-targets", "3"]);
     let rows: Vec<Vec<&str>> = active.lines().map(|line| line.split('\t').collect()).collect();
     assert_eq!(rows[0], ["sample", "source", "score", "pvalue", "padj", "n_targets"]);
     let score = |name: &str| rows.iter().find(|row| row[1] == name).unwrap()[2].parse::<f64>().unwrap();
     assert!(score("TF") > 2.0 && score("OFF") < -2.0, "{active}");
     // The same network as a table of weights, and cells averaged by group.
-    let wide = home.file("wide.tsv", "gene\tTF\tOFF\nG0\t1\t0\nG1\t1\t0\nG30\t-1\t0\nG2\t0\t-1\nG3\t0\t-1\nG4\t0\t-2\n");
+    let wide =
+        home.file("wide.tsv", "gene\tTF\tOFF\nG0\t1\t0\nG1\t1\t0\nG30\t-1\t0\nG2\t0\t-1\nG3\t0\t-1\nG4\t0\t-2\n");
     assert_eq!(active, home.run(&["activity", &de, "--network", &wide, "--min-targets", "3"]));
     let means = home.run(&["activity", &cells, "--groupby", "condition", "--network", &wide, "--min-targets", "3"]);
     assert_eq!(means.lines().filter(|line| line.starts_with("stim\t")).count(), 2, "{means}");

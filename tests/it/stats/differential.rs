@@ -112,9 +112,10 @@ fn every_method_agrees_with_scanpy_against_a_group_and_against_the_rest() {
 #[test]
 fn the_continuity_correction_and_both_corrections_agree_with_scipy_and_statsmodels() {
     let (cells, normal) = cells();
-    for (correction, expected) in
-        [(Correction::BenjaminiHochberg, &cells.continuity.fdr_bh), (Correction::Bonferroni, &cells.continuity.bonferroni)]
-    {
+    for (correction, expected) in [
+        (Correction::BenjaminiHochberg, &cells.continuity.fdr_bh),
+        (Correction::Bonferroni, &cells.continuity.bonferroni),
+    ] {
         let found = tests_of(&normal, &cells.labels, &["b"], "a", SCIPY, correction);
         let mut p = Worst::new(format!("scipy with continuity correction, p ({correction:?})"), 1e-9);
         let mut adjusted = Worst::new(format!("statsmodels, {correction:?}"), 1e-9);
@@ -144,7 +145,10 @@ fn groups_do_not_depend_on_threads_or_on_what_else_is_tested() {
         // Against the rest, means are merged from other groups, so the last digit may differ.
         let alone = on(2, &["c"]);
         for (one, other) in alone[0].genes.iter().zip(&all[1].genes) {
-            assert_eq!((one.score, one.p_value, one.mean, one.share), (other.score, other.p_value, other.mean, other.share));
+            assert_eq!(
+                (one.score, one.p_value, one.mean, one.share),
+                (other.score, other.p_value, other.mean, other.share)
+            );
             assert!((one.mean_reference - other.mean_reference).abs() <= 1e-14 * other.mean_reference);
         }
     }
@@ -224,7 +228,8 @@ fn with_continuity_correction_p_values_are_those_of_seurat() {
     let header = reader.headers().unwrap().clone();
     let rows: Vec<Row> = reader.records().flatten().filter_map(|row| row.deserialize(Some(&header)).ok()).collect();
     let expected = |object: &str, column: &str| {
-        let plain = |row: &&Row| row.object == object && row.row == 1 && row.column == column && !row.call.contains("test.use");
+        let plain =
+            |row: &&Row| row.object == object && row.row == 1 && row.column == column && !row.call.contains("test.use");
         rows.iter().find(plain).unwrap().expected
     };
     let mut worst = Worst::new("Seurat's own test, p and Bonferroni's, beyond the print", 1e-9);

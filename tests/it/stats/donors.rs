@@ -84,7 +84,8 @@ fn too_few_donors_cells_or_counts_are_named() {
     let no_group = |cell: usize| sides[cell] == Some(Side::Reference);
     assert_eq!(run(&no_group), Err(PseudobulkError::TooFewDonors { group: 0, reference: 4 }));
     // Nine cells of one donor on one side are too few for a sample.
-    let nine: Vec<usize> = (0..donors.len()).filter(|&cell| donors[cell] == Some(1) && sides[cell] == Some(Side::Group)).take(9).collect();
+    let nine: Vec<usize> =
+        (0..donors.len()).filter(|&cell| donors[cell] == Some(1) && sides[cell] == Some(Side::Group)).take(9).collect();
     let few = |cell: usize| donors[cell] != Some(1) || sides[cell] != Some(Side::Group) || nine.contains(&cell);
     let found = run(&few).unwrap();
     assert_eq!((found.pairing, found.small_samples), (Pairing::Paired { donors: 3 }, 1));
@@ -193,7 +194,8 @@ fn fold_changes_of_donors_go_with_those_of_deseq2() {
         let sides: Vec<Option<Side>> = (0..types.len()).map(side).collect();
         let found = compare_donors(&cells.counts, &sides, &donors, Correction::default()).unwrap();
         assert_eq!(found.pairing, Pairing::Paired { donors: 2 });
-        let place: HashMap<&str, usize> = cells.genes.iter().enumerate().map(|(at, gene)| (gene.as_str(), at)).collect();
+        let place: HashMap<&str, usize> =
+            cells.genes.iter().enumerate().map(|(at, gene)| (gene.as_str(), at)).collect();
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for row in table.iter().filter(|row| row.cell_type == cell_type) {
             let gene = &found.genes[place[row.gene.as_str()]];

@@ -51,7 +51,8 @@ fn p_values_differ_from_those_of_a_larger_sample_by_their_errors() {
     let reference = prerank(&values, &sets, &exact).unwrap();
     let mut furthest = 0.0_f64;
     for seed in 0..3 {
-        for (found, reference) in prerank(&values, &sets, &Options { seed, ..options }).unwrap().iter().zip(&reference) {
+        for (found, reference) in prerank(&values, &sets, &Options { seed, ..options }).unwrap().iter().zip(&reference)
+        {
             assert_eq!(found.es, reference.es);
             assert!((found.nes / reference.nes - 1.0).abs() < 0.15, "{found:?} {reference:?}");
             let error = found.log2_error.hypot(reference.log2_error);
@@ -95,7 +96,8 @@ fn the_interferon_response_is_ranked_as_gseapy_ranks_it() {
     let options = Options { min_size: 5, max_size: 1000, seed: 7, ..Options::default() };
     let found = prerank(&values, &members, &options).unwrap();
     let path = shared("data/expected/peer_runs/gseapy_prerank_kang_hallmark.tsv.gz").unwrap();
-    let expected: HashMap<String, Row> = read_table::<Row>(&path).into_iter().map(|row| (row.term.clone(), row)).collect();
+    let expected: HashMap<String, Row> =
+        read_table::<Row>(&path).into_iter().map(|row| (row.term.clone(), row)).collect();
     let mut es = Worst::new("GSEApy, hallmark, enrichment score", 1e-9);
     for found in &found {
         let term = sets[found.set][0];
@@ -137,8 +139,9 @@ fn random_sets_score_at_chance() {
     use rand::SeedableRng;
     let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(11);
     let values: Vec<f64> = (0..1000).map(|at| 2.0 - f64::from(at) / 250.0).collect();
-    let sets: Vec<Vec<u32>> =
-        (0..200).map(|_| rand::seq::index::sample(&mut rng, 1000, 25).iter().map(|gene| gene as u32).collect()).collect();
+    let sets: Vec<Vec<u32>> = (0..200)
+        .map(|_| rand::seq::index::sample(&mut rng, 1000, 25).iter().map(|gene| gene as u32).collect())
+        .collect();
     let options = Options { permutations: 400, sample_size: 31, ..Options::default() };
     let mut p: Vec<f64> = prerank(&values, &sets, &options).unwrap().iter().map(|found| found.p_value).collect();
     p.sort_by(f64::total_cmp);
