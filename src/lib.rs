@@ -6,7 +6,8 @@
 //! prompts are tried while that helps, and an AnnData file, a report and a log come out.
 //!
 //! One binary: `serve` (HTTP API and page), `orchestrate` (one run's loop), `infer` and `embed` (the model),
-//! `run` (all of it in a terminal), and the commands that fill the stores.
+//! `run` (all of it in a terminal), the commands that fill the stores, and the statistics each on its own
+//! (`de`, `enrich`, `prerank`, `activity`).
 //!
 //! # The map
 //!
@@ -48,7 +49,7 @@
 //! | which columns of a file mean what | `atlas/profile.rs`, `atlas/harmonize/` |
 //! | how a score is made | `orchestrate/evaluate/`, `domain/score.rs` |
 //! | when a run stops | `orchestrate/decide.rs` |
-//! | a statistic | `stats/` and its reference numbers |
+//! | a statistic | `stats/` and its reference numbers; its command in `cli/{de,enrich,prerank,activity}.rs` |
 //! | the model | `stack/` and its parity tests |
 //! | how fast it is on a processor | `stack/cpu/` and `make bench-stack` |
 //! | a table or query | `migrations/`, `database/<family>.rs` |

@@ -120,7 +120,10 @@ fn of_table(args: &Args) -> Result<Vec<Samples>> {
         let mut table = table.clone();
         table.keep_group(group)?;
         let ranking = table.ranking(args.by.as_deref())?;
-        let name = group.map_or_else(|| Path::new(&table.name).file_stem().unwrap_or_default().to_string_lossy().into_owned(), str::to_owned);
+        let name = group.map_or_else(
+            || Path::new(&table.name).file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+            str::to_owned,
+        );
         Ok(Samples { genes: ranking.genes, values: vec![(name, ranking.values)] })
     };
     match groups.is_empty() {
@@ -220,7 +223,8 @@ async fn network(name: &str, config: &Config) -> Result<Vec<Regulation>> {
 
 /// A table with a row a gene and a column of weights a source; `None` if the table has named sources.
 fn wide_network(table: &GeneTable) -> Result<Option<Vec<Regulation>>> {
-    let named = |name: &String| ["source", "tf", "source_genesymbol", "regulator"].contains(&name.to_lowercase().as_str());
+    let named =
+        |name: &String| ["source", "tf", "source_genesymbol", "regulator"].contains(&name.to_lowercase().as_str());
     if table.header().len() < 2 || table.header().iter().any(named) {
         return Ok(None);
     }

@@ -75,17 +75,27 @@ impl Cells {
     pub fn values(&self, rows: Option<&[usize]>) -> Result<Csr> {
         let values = self.stored(rows)?;
         if values.nnz() == 0 {
-            return Err(Error::failed(format!("{} has no value other than 0 in the {} cells", self.matrix, values.n_rows())));
+            return Err(Error::failed(format!(
+                "{} has no value other than 0 in the {} cells",
+                self.matrix,
+                values.n_rows()
+            )));
         }
         if !self.no_normalize && are_counts(&values) {
             let empty = (0..values.n_rows()).filter(|&row| values.row(row).0.is_empty()).count();
             let and = if empty > 0 { format!("; {empty} cells have no counts and stay empty") } else { String::new() };
-            eprintln!("{} holds counts: they are log-normalised first (10 000 a cell, natural logarithm){and}", self.matrix);
+            eprintln!(
+                "{} holds counts: they are log-normalised first (10 000 a cell, natural logarithm){and}",
+                self.matrix
+            );
             return log1p_cp10k(&values).map_err(Error::bug);
         }
         let largest = values.values().iter().copied().fold(f32::NEG_INFINITY, f32::max);
         if largest > LARGE {
-            eprintln!("{} reaches {largest}, which logarithms do not: fold changes mean something only for these", self.matrix);
+            eprintln!(
+                "{} reaches {largest}, which logarithms do not: fold changes mean something only for these",
+                self.matrix
+            );
         }
         Ok(values)
     }
@@ -98,11 +108,17 @@ impl Cells {
         };
         if let Some((cell, gene, value)) = first_where(&values, |value| value < 0.0) {
             let (cell, gene) = (self.name_of(rows, cell)?, &self.genes[gene]);
-            return refuse(format!("{} has {value} for gene {gene} in cell {cell}; counts are not negative", self.matrix));
+            return refuse(format!(
+                "{} has {value} for gene {gene} in cell {cell}; counts are not negative",
+                self.matrix
+            ));
         }
         if let Some((cell, gene, value)) = first_where(&values, |value| value.fract() != 0.0) {
             let (cell, gene) = (self.name_of(rows, cell)?, &self.genes[gene]);
-            return refuse(format!("{} has {value} for gene {gene} in cell {cell}; donors are compared by counts", self.matrix));
+            return refuse(format!(
+                "{} has {value} for gene {gene} in cell {cell}; donors are compared by counts",
+                self.matrix
+            ));
         }
         Ok(values)
     }

@@ -137,7 +137,9 @@ impl Args {
     fn check(&self) -> Result {
         let wilcoxon = self.method == Method::Wilcoxon;
         if (self.continuity || self.no_tie_correct) && !wilcoxon {
-            return Err(Error::usage("--continuity and --no-tie-correct are about the rank-sum test, --method wilcoxon"));
+            return Err(Error::usage(
+                "--continuity and --no-tie-correct are about the rank-sum test, --method wilcoxon",
+            ));
         }
         if (self.method == Method::Pseudobulk) != self.donor.is_some() {
             return Err(Error::usage("--method pseudobulk and --donor COLUMN go together"));
@@ -237,8 +239,11 @@ impl Labels {
             }
         }
         if small.len() == self.tested.len() {
-            let why = small.into_iter().next().map_or_else(|| format!("obs['{}'] names no group", args.groupby), |s| s.1);
-            return Err(Error::failed(why).hint("--min-cells sets how many are needed; with few cells p-values mean little"));
+            let why =
+                small.into_iter().next().map_or_else(|| format!("obs['{}'] names no group", args.groupby), |s| s.1);
+            return Err(
+                Error::failed(why).hint("--min-cells sets how many are needed; with few cells p-values mean little")
+            );
         }
         for (group, why) in &small {
             eprintln!("{}: insufficient: {why}; the group is left out", name(*group));
@@ -298,7 +303,8 @@ fn of_donors(cells: &Cells, labels: &Labels, args: &Args) -> Result<Vec<GroupTes
                     n => format!("; {n} samples with fewer than {MIN_CELLS} cells are left out"),
                 };
                 eprintln!("{name}: {how}{and}");
-                let n_cells = [Side::Group, Side::Reference].map(|of| sides.iter().filter(|side| **side == Some(of)).count());
+                let n_cells =
+                    [Side::Group, Side::Reference].map(|of| sides.iter().filter(|side| **side == Some(of)).count());
                 tests.push(GroupTests { group, n_cells, genes: found.genes });
             }
             Err(error) => {
@@ -324,7 +330,10 @@ fn say_what_is_unsure(tests: &[GroupTests], args: &Args) {
     if let Some(group) = tests.first() {
         let unseen = group.genes.iter().filter(|gene| constant(gene)).count();
         if unseen > 0 && args.method != Method::Pseudobulk {
-            eprintln!("{unseen} of {} genes are 0 in all cells compared; they have p-value 1, as in scanpy", group.genes.len());
+            eprintln!(
+                "{unseen} of {} genes are 0 in all cells compared; they have p-value 1, as in scanpy",
+                group.genes.len()
+            );
         }
         let untested = group.genes.iter().filter(|gene| gene.p_value.is_nan()).count();
         if untested > 0 {
@@ -351,9 +360,8 @@ fn order(genes: &[GeneTest]) -> Vec<usize> {
 }
 
 fn print(cells: &Cells, labels: &Labels, tests: &[GroupTests], args: &Args) -> Result {
-    let columns = [
-        "group", "names", "scores", "logfoldchanges", "pvals", "pvals_adj", "pct_nz_group", "pct_nz_reference",
-    ];
+    let columns =
+        ["group", "names", "scores", "logfoldchanges", "pvals", "pvals_adj", "pct_nz_group", "pct_nz_reference"];
     let rows = tests.iter().flat_map(|group| {
         order(&group.genes).into_iter().map(|at| {
             let gene = &group.genes[at];
@@ -381,7 +389,9 @@ fn ranked(cells: &Cells, labels: &Labels, tests: &[GroupTests], args: &Args) -> 
         Value::Records(RecArray { fields: fields.collect() })
     };
     let numbers = |of: fn(&GeneTest) -> f64| {
-        move |group: &GroupTests, order: &[usize]| order.iter().map(|&gene| of(&group.genes[gene])).collect::<Vec<f64>>()
+        move |group: &GroupTests, order: &[usize]| {
+            order.iter().map(|&gene| of(&group.genes[gene])).collect::<Vec<f64>>()
+        }
     };
     let f64s = |of: fn(&GeneTest) -> f64| records(&move |group, order| RecField::F64(numbers(of)(group, order)));
     let f32s = |of: fn(&GeneTest) -> f64| {
@@ -409,9 +419,8 @@ fn ranked(cells: &Cells, labels: &Labels, tests: &[GroupTests], args: &Args) -> 
         params.push(("tie_correct".into(), Value::Bool(!args.no_tie_correct)));
         params.push(("continuity_correct".into(), Value::Bool(args.continuity)));
     }
-    let share = |of: fn(&GeneTest) -> f64, group: &GroupTests| {
-        anndata::Column::Floats(group.genes.iter().map(of).collect())
-    };
+    let share =
+        |of: fn(&GeneTest) -> f64, group: &GroupTests| anndata::Column::Floats(group.genes.iter().map(of).collect());
     let table = |columns: Vec<(String, anndata::Column)>| {
         Value::Table(Table { index_name: None, index: cells.genes.clone(), columns })
     };
@@ -433,7 +442,8 @@ fn ranked(cells: &Cells, labels: &Labels, tests: &[GroupTests], args: &Args) -> 
             pts.push((labels.name(reference).to_owned(), share(|gene| gene.share_reference, first)));
         }
         _ => {
-            let rest = tests.iter().map(|group| (labels.name(group.group).to_owned(), share(|g| g.share_reference, group)));
+            let rest =
+                tests.iter().map(|group| (labels.name(group.group).to_owned(), share(|g| g.share_reference, group)));
             values.push(("pts_rest".into(), table(rest.collect())));
         }
     }

@@ -91,11 +91,17 @@ fn test(args: &Args, sets: &[GeneSet]) -> Result {
     let position: HashMap<&str, u32> = universe.iter().zip(0..).map(|(gene, at)| (gene.as_str(), at)).collect();
     let known: Vec<u32> = chosen.iter().filter_map(|gene| position.get(gene.as_str()).copied()).collect();
     if known.len() < chosen.len() {
-        eprintln!("{} of {} genes are not in the background and are left out", chosen.len() - known.len(), chosen.len());
+        eprintln!(
+            "{} of {} genes are not in the background and are left out",
+            chosen.len() - known.len(),
+            chosen.len()
+        );
     }
     if known.is_empty() {
         let error = format!("none of the {} genes is among the {} of the background", chosen.len(), universe.len());
-        return Err(Error::failed(error).hint("genes are matched by symbol; check that both use symbols of one species"));
+        return Err(
+            Error::failed(error).hint("genes are matched by symbol; check that both use symbols of one species")
+        );
     }
 
     let mut rows = Vec::new();
@@ -107,12 +113,15 @@ fn test(args: &Args, sets: &[GeneSet]) -> Result {
     }
     if rows.is_empty() {
         let error = format!("none of the {} genes is in any of the {} sets", known.len(), sets.len());
-        return Err(Error::failed(error).hint("genes are matched by symbol; check that both use symbols of one species"));
+        return Err(
+            Error::failed(error).hint("genes are matched by symbol; check that both use symbols of one species")
+        );
     }
-    rows.sort_by(|(_, a), (_, b)| a.ln_p_value.total_cmp(&b.ln_p_value).then(b.combined_score.total_cmp(&a.combined_score)));
-    let columns = [
-        "Gene_set", "Term", "Overlap", "P-value", "Adjusted P-value", "Odds Ratio", "Combined Score", "Genes",
-    ];
+    rows.sort_by(|(_, a), (_, b)| {
+        a.ln_p_value.total_cmp(&b.ln_p_value).then(b.combined_score.total_cmp(&a.combined_score))
+    });
+    let columns =
+        ["Gene_set", "Term", "Overlap", "P-value", "Adjusted P-value", "Odds Ratio", "Combined Score", "Genes"];
     let row = |(set, found): &(&GeneSet, crate::stats::enrichment::OverRepresentation)| {
         let genes: Vec<&str> = found.genes.iter().map(|&gene| universe[gene as usize].as_str()).collect();
         [

@@ -44,7 +44,8 @@ fn unknown<'a>(name: &str, held: impl Iterator<Item = &'a str>) -> Error {
     let mut held: Vec<&str> = held.collect();
     held.sort_unstable();
     held.dedup();
-    let held = if held.is_empty() { "none is imported".to_owned() } else { format!("imported are {}", held.join(", ")) };
+    let held =
+        if held.is_empty() { "none is imported".to_owned() } else { format!("imported are {}", held.join(", ")) };
     let error = Error::usage(format!("'{name}' is neither a file nor an imported collection; {held}"));
     error.hint("give a GMT file, or import one with 'haystack import gene-sets FILE.gmt'")
 }

@@ -91,7 +91,8 @@ impl GeneTable {
         let mut groups: Vec<String> = Vec::new();
         if let Some(column) = self.find("group") {
             for (_, row) in &self.rows {
-                if let Some(name) = row.get(column).filter(|name| groups.last() != Some(name) && !groups.contains(name)) {
+                if let Some(name) = row.get(column).filter(|name| groups.last() != Some(name) && !groups.contains(name))
+                {
                     groups.push(name.clone());
                 }
             }
@@ -175,9 +176,7 @@ impl GeneTable {
             Some(name) => self.find(name).ok_or_else(|| {
                 Error::usage(format!("{} has no column '{name}'; it has {}", self.name, self.header.join(", ")))
             }),
-            None => {
-                Ok(["scores", "score", "stat", "t"].iter().find_map(|name| self.find(name)).unwrap_or(1))
-            }
+            None => Ok(["scores", "score", "stat", "t"].iter().find_map(|name| self.find(name)).unwrap_or(1)),
         }
     }
 }

@@ -93,8 +93,10 @@ fn test(args: &Args, sets: &[GeneSet]) -> Result {
     }
     let ranking = ranking(args)?;
     let position: HashMap<&str, u32> = ranking.iter().zip(0..).map(|((gene, _), at)| (gene.as_str(), at)).collect();
-    let members: Vec<Vec<u32>> =
-        sets.iter().map(|set| set.genes.iter().filter_map(|gene| position.get(gene.as_str()).copied()).collect()).collect();
+    let members: Vec<Vec<u32>> = sets
+        .iter()
+        .map(|set| set.genes.iter().filter_map(|gene| position.get(gene.as_str()).copied()).collect())
+        .collect();
     let options = Options {
         weight: args.weight,
         min_size: args.min_size,
@@ -124,9 +126,7 @@ fn test(args: &Args, sets: &[GeneSet]) -> Result {
     // Where there is no NES, by the score.
     let strength = |found: &Enrichment| if found.nes.is_nan() { 0.0 } else { found.nes.abs() };
     found.sort_by(|a, b| strength(b).total_cmp(&strength(a)).then(b.es.abs().total_cmp(&a.es.abs())));
-    let columns = [
-        "Name", "Term", "ES", "NES", "NOM p-val", "FDR q-val", "Tag %", "Gene %", "Lead_genes", "log2err",
-    ];
+    let columns = ["Name", "Term", "ES", "NES", "NOM p-val", "FDR q-val", "Tag %", "Gene %", "Lead_genes", "log2err"];
     let row = |found: &Enrichment| {
         let set = &sets[found.set];
         let lead: Vec<&str> = found.leading_edge.iter().map(|&gene| ranking[gene as usize].0.as_str()).collect();
@@ -176,7 +176,9 @@ fn say_what_is_unsure(found: &[Enrichment]) {
     }
     let unsure = found.iter().filter(|found| !found.p_value.is_nan() && found.log2_error.is_nan()).count();
     if unsure > 0 {
-        eprintln!("{unsure} sets have a p-value below --eps, or one that is probably too large; their log2err is empty");
+        eprintln!(
+            "{unsure} sets have a p-value below --eps, or one that is probably too large; their log2err is empty"
+        );
     }
 }
 

@@ -93,15 +93,16 @@ impl Destination {
 /// Writes a file beside its place and moves it there once it is complete.
 fn whole_file(path: &Path, write: impl FnOnce(&File) -> io::Result<()>) -> Result {
     let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
-    let written = tempfile::Builder::new().prefix(".haystack-").suffix(".part").tempfile_in(folder).and_then(|beside| {
-        write(beside.as_file())?;
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            beside.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
-        }
-        beside.persist(path).map_err(|error| error.error)
-    });
+    let written =
+        tempfile::Builder::new().prefix(".haystack-").suffix(".part").tempfile_in(folder).and_then(|beside| {
+            write(beside.as_file())?;
+            #[cfg(unix)]
+            {
+                use std::os::unix::fs::PermissionsExt;
+                beside.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
+            }
+            beside.persist(path).map_err(|error| error.error)
+        });
     match written {
         Ok(_) => Ok(()),
         Err(error) => Err(Error::failed(format!("cannot write {}: {error}", path.display()))),

@@ -83,9 +83,10 @@ pub fn linear_model(
         return Err(ActivityError::Constant);
     }
     let judge = |(source, targets): (usize, &Vec<(u32, f64)>)| {
-        let (sum, of_weights, together) = targets.iter().fold((0.0, 0.0, 0.0), |(sum, squares, together), &(gene, w)| {
-            (sum + w, squares + w * w, together + w * (values[gene as usize] - mean))
-        });
+        let (sum, of_weights, together) =
+            targets.iter().fold((0.0, 0.0, 0.0), |(sum, squares, together), &(gene, w)| {
+                (sum + w, squares + w * w, together + w * (values[gene as usize] - mean))
+            });
         let spread = of_weights - sum * sum / n;
         let r = if spread > 0.0 { (together / (spread * squares).sqrt()).clamp(-1.0, 1.0) } else { f64::NAN };
         let df = n - 2.0;

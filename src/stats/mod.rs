@@ -1,8 +1,10 @@
 //! COMPUTE: the statistics of a comparison. Pure, synchronous, the same whatever the thread count.
 //!
-//! Conventions are those of the tools people check against: scanpy for normalisation, the rank-sum
-//! test and fold changes, statsmodels for adjusted p-values, GSEApy for over-representation.
-//! A NaN in the input is an error that names its place; it is never turned into a number.
+//! Conventions are those of the tools people check against: scanpy for normalisation, tests of cells and
+//! fold changes, limma and DESeq2 for tests of donors, statsmodels for adjusted p-values, GSEApy for
+//! over-representation, fgsea for ranked gene sets, decoupler for activities.
+//! A NaN in the input is an error that names its place; it is never turned into a number. A NaN in a
+//! result says that there is none.
 
 pub mod normalize;
 
@@ -10,21 +12,21 @@ pub mod columns;
 
 pub mod tails;
 
+pub mod polygamma;
+
 pub mod wilcoxon;
 
 pub mod t_test;
 
 pub mod fold_change;
 
-pub mod differential;
+pub mod adjust;
 
-pub mod polygamma;
+pub mod differential;
 
 pub mod moderated;
 
 pub mod pseudobulk;
-
-pub mod adjust;
 
 pub mod hypergeometric;
 

@@ -18,10 +18,8 @@ const MIN_PEERS: usize = 20;
 pub struct Network {
     /// Partners of each gene, ascending.
     partners: Vec<Vec<u32>>,
-    /// Genes with partners, by their number.
+    /// Genes with partners, those with fewest first.
     by_degree: Vec<u32>,
-    /// Place of each gene in `by_degree`.
-    place: Vec<u32>,
 }
 
 /// How genes hang together.
@@ -84,9 +82,7 @@ impl Network {
         }
         let mut by_degree: Vec<u32> = (0..n_genes as u32).filter(|&gene| !partners[gene as usize].is_empty()).collect();
         by_degree.sort_by_key(|&gene| partners[gene as usize].len());
-        let mut place = vec![0; n_genes];
-        by_degree.iter().zip(0..).for_each(|(&gene, at)| place[gene as usize] = at);
-        Self { partners, by_degree, place }
+        Self { partners, by_degree }
     }
 
     /// Number of partners of a gene; 0 for one the network does not have.
@@ -229,7 +225,8 @@ mod tests {
     #[test]
     fn random_sets_have_as_many_partners_where_there_are_enough_to_choose_from() {
         // 40 genes with 3 partners (cubes of 8), 40 with 1 (pairs).
-        let cubes = (0..5).flat_map(|c| (0..8_u32).flat_map(move |v| [1, 2, 4].map(|bit| (8 * c + v, 8 * c + (v ^ bit)))));
+        let cubes =
+            (0..5).flat_map(|c| (0..8_u32).flat_map(move |v| [1, 2, 4].map(|bit| (8 * c + v, 8 * c + (v ^ bit)))));
         let pairs = (0..20).map(|pair| (40 + 2 * pair, 41 + 2 * pair));
         let network = Network::new(80, cubes.chain(pairs));
         let mut rng = ChaCha8Rng::seed_from_u64(1);

@@ -173,11 +173,7 @@ struct Bulk {
     n_seen: Vec<u32>,
 }
 
-fn add_up(
-    counts: &Csr,
-    sides: &[Option<Side>],
-    donors: &[Option<u32>],
-) -> Result<Vec<Bulk>, PseudobulkError> {
+fn add_up(counts: &Csr, sides: &[Option<Side>], donors: &[Option<u32>]) -> Result<Vec<Bulk>, PseudobulkError> {
     let mut bulks: Vec<Bulk> = Vec::new();
     for (cell, (side, donor)) in sides.iter().zip(donors).enumerate() {
         let (Some(side), Some(donor)) = (*side, *donor) else { continue };

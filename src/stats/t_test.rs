@@ -80,10 +80,16 @@ mod tests {
         let (a, b) = (moments(&[1.0, 2.0, 4.0, 8.0]), moments(&[0.0, 0.5, 1.0, 0.25, 0.0, 2.0]));
         // scipy.stats.ttest_ind(a, b, equal_var=False)
         let (t, p) = welch(a, b, Variance::Own);
-        assert!((t / 1.9784855345537438 - 1.0).abs() < 1e-13 && (p / 0.13519130203713725 - 1.0).abs() < 1e-12, "{t} {p}");
+        assert!(
+            (t / 1.9784855345537438 - 1.0).abs() < 1e-13 && (p / 0.13519130203713725 - 1.0).abs() < 1e-12,
+            "{t} {p}"
+        );
         // scipy.stats.ttest_ind_from_stats(mean(a), std(a), 4, mean(b), std(b), 4, equal_var=False)
         let (t, p) = welch(a, b, Variance::Overestimated);
-        assert!((t / 1.9591529930963123 - 1.0).abs() < 1e-13 && (p / 0.13481683350770018 - 1.0).abs() < 1e-12, "{t} {p}");
+        assert!(
+            (t / 1.9591529930963123 - 1.0).abs() < 1e-13 && (p / 0.13481683350770018 - 1.0).abs() < 1e-12,
+            "{t} {p}"
+        );
     }
 
     #[test]

@@ -298,8 +298,14 @@ mod tests {
 
     #[test]
     fn one_walk_gives_what_each_group_gives_alone() {
-        let groups: [&[f32]; 3] = [&[0.0, 0.0, 1.0, 2.0, -1.0], &[2.0, 2.0, 0.0, 3.0], &[0.0, -1.0, -1.0, 1.0, 1.0, 9.0]];
-        let mut keys: Vec<u64> = (0..).zip(groups).flat_map(|(g, v)| v.iter().map(move |&v| (g, v))).filter(|(_, v)| *v != 0.0).map(|(g, v)| key(v, g)).collect();
+        let groups: [&[f32]; 3] =
+            [&[0.0, 0.0, 1.0, 2.0, -1.0], &[2.0, 2.0, 0.0, 3.0], &[0.0, -1.0, -1.0, 1.0, 1.0, 9.0]];
+        let mut keys: Vec<u64> = (0..)
+            .zip(groups)
+            .flat_map(|(g, v)| v.iter().map(move |&v| (g, v)))
+            .filter(|(_, v)| *v != 0.0)
+            .map(|(g, v)| key(v, g))
+            .collect();
         keys.sort_unstable();
         let zeros = groups.map(|values| values.iter().filter(|v| **v == 0.0).count());
         let mut ranks = RankSums::new(3);
@@ -310,7 +316,8 @@ mod tests {
         }
         for group in 0..3 {
             ranks.against_rest(&keys, &zeros);
-            let rest = (0..3).filter(|other| *other != group).flat_map(|other| groups[other].to_vec()).collect::<Vec<_>>();
+            let rest =
+                (0..3).filter(|other| *other != group).flat_map(|other| groups[other].to_vec()).collect::<Vec<_>>();
             let n_cells = [groups[group].len(), rest.len()];
             assert_eq!(ranks.finish(group, n_cells, SCANPY), dense(groups[group], &rest, SCANPY));
         }

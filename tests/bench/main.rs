@@ -1,10 +1,12 @@
 //! How fast we are beside the tools people use now, on the same input, in the same run.
 //!
-//! `make bench` installs the peers and runs every case. `cargo bench --bench peers -- over` runs the
-//! cases whose name holds a word. A case without its peer is skipped with a loud line.
+//! `make bench` installs the peers and runs every case, `make bench-stats` those of the statistics.
+//! `cargo bench --bench peers -- over` runs the cases whose name holds a word, and `--keep` keeps what
+//! they took. A case without its peer is skipped with a loud line.
 
 mod differential_expression;
 mod figure;
+mod gene_sets;
 mod over_representation;
 mod peer;
 mod results;
@@ -31,6 +33,9 @@ struct Args {
     /// How often each side is measured
     #[arg(long, default_value = "9")]
     repeats: NonZero<usize>,
+    /// Keep the results, though only some cases were asked for
+    #[arg(long)]
+    keep: bool,
     /// Given by cargo
     #[arg(long, hide = true)]
     bench: bool,
@@ -38,8 +43,11 @@ struct Args {
 
 type Case = fn(&mut SideBySide) -> Result<()>;
 
-const CASES: [(&str, Case); 2] =
-    [("differential expression", differential_expression::run), ("over-representation", over_representation::run)];
+const CASES: [(&str, Case); 3] = [
+    ("statistics: differential expression", differential_expression::run),
+    ("statistics: over-representation", over_representation::run),
+    ("statistics: ranked gene sets and activity", gene_sets::run),
+];
 
 fn main() -> Result<()> {
     let args = Args::parse();
@@ -54,11 +62,9 @@ fn main() -> Result<()> {
     }
 
     let figures = bench.finish();
-    if args.words.is_empty() && !figures.is_empty() {
-        println!(
-            "\nraw seconds in {}",
-            results::keep(None, json!({"threads": threads, "figures": figures}))?.display()
-        );
+    if (args.words.is_empty() || args.keep) && !figures.is_empty() {
+        let measured = json!({"threads": threads, "figures": figures});
+        println!("\nraw seconds in {}", results::keep(None, measured)?.display());
     }
     println!();
     for figure in &figures {

@@ -12,7 +12,7 @@ use crate::peer::Answer;
 use crate::side_by_side::{Comparison, SideBySide};
 use crate::synthetic::{Popularity, size};
 
-const N_GENES: usize = 20_000;
+pub const N_GENES: usize = 20_000;
 const N_SETS: usize = 5_000;
 const N_CHOSEN: usize = 500;
 
@@ -30,24 +30,36 @@ pub fn run(bench: &mut SideBySide) -> Result<()> {
         test(&index, &position, chosen)
     };
     let what = format!("over-representation, {N_CHOSEN} genes in {N_SETS} sets, from names");
-    let comparison = Comparison { what: &what, peer: "gseapy", arguments: json!({"file": file}), tolerance: 1e-9 };
+    let comparison = Comparison {
+        what: &what,
+        peer: "gseapy",
+        arguments: json!({"file": file}),
+        tolerance: 1e-9,
+        at_most: usize::MAX,
+    };
     bench.compare(comparison, from_names, |found| answer(&found, None))?;
 
     // The sets are there on both sides. scipy only gives p-values, and 1 where no gene is shared.
     let (prepared, position) = index(&input);
     let what = format!("over-representation, {N_CHOSEN} genes in {N_SETS} sets, sets prepared");
-    let comparison = Comparison { what: &what, peer: "scipy", arguments: json!({"file": file}), tolerance: 1e-9 };
+    let comparison = Comparison {
+        what: &what,
+        peer: "scipy",
+        arguments: json!({"file": file}),
+        tolerance: 1e-9,
+        at_most: usize::MAX,
+    };
     bench.compare(comparison, || test(&prepared, &position, chosen), |found| answer(&found, Some(1.0)))
 }
 
-struct Input {
-    universe: Vec<String>,
-    sets: Vec<Vec<String>>,
+pub struct Input {
+    pub universe: Vec<String>,
+    pub sets: Vec<Vec<String>>,
     chosen: Vec<String>,
 }
 
 /// Common genes are in many sets and are often chosen; 60 of the chosen are of the first three sets.
-fn input() -> Input {
+pub fn input() -> Input {
     let mut rng = ChaCha8Rng::seed_from_u64(0);
     let universe: Vec<String> = (0..N_GENES).map(|gene| format!("G{gene:05}")).collect();
     let popularity = Popularity::log_normal(N_GENES, 1.0, &mut rng);

@@ -7,10 +7,15 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 /// Writes what was measured, a JSON object, to `tests/bench/results/DATE-PROCESSOR.json`, with `-WHAT`
-/// after the processor where there is more than one benchmark; a later run of the day takes its place.
+/// after the processor where there is more than one benchmark. Figures that are measured again on
+/// that day take the place of what was.
 pub fn keep(what: Option<&str>, measured: Value) -> Result<PathBuf> {
     let date = chrono::Local::now().format("%Y-%m-%d").to_string();
     let processor = processor();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bench/results");
+    fs::create_dir_all(&folder)?;
+    let what = what.map(|what| format!("-{what}")).unwrap_or_default();
+    let file = folder.join(format!("{date}-{}{what}.json", in_a_name(&processor)));
     let mut results = json!({
         "date": date,
         "processor": processor,
@@ -20,12 +25,19 @@ pub fn keep(what: Option<&str>, measured: Value) -> Result<PathBuf> {
     for (name, value) in measured.as_object().into_iter().flatten() {
         results[name] = value.clone();
     }
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bench/results");
-    fs::create_dir_all(&folder)?;
-    let what = what.map(|what| format!("-{what}")).unwrap_or_default();
-    let file = folder.join(format!("{date}-{}{what}.json", in_a_name(&processor)));
+    if let Some(figures) = results["figures"].as_array_mut() {
+        let mut kept = fs::read_to_string(&file).ok().and_then(|text| earlier(&text)).unwrap_or_default();
+        kept.retain(|held| !figures.iter().any(|new| held["what"] == new["what"] && held["peer"] == new["peer"]));
+        kept.append(figures);
+        *figures = kept;
+    }
     fs::write(&file, serde_json::to_string_pretty(&results)? + "\n")?;
     Ok(file)
+}
+
+/// The figures of an earlier run.
+fn earlier(text: &str) -> Option<Vec<Value>> {
+    serde_json::from_str::<Value>(text).ok()?.get("figures")?.as_array().cloned()
 }
 
 /// Its name as the kernel tells it.

@@ -27,6 +27,8 @@ pub struct Comparison<'a> {
     pub arguments: Value,
     /// Largest relative difference between the answers at which they count as the same.
     pub tolerance: f64,
+    /// How often each side is measured at most, for what takes long.
+    pub at_most: usize,
 }
 
 impl SideBySide {
@@ -48,7 +50,7 @@ impl SideBySide {
         mut ours: impl FnMut() -> T,
         answer: impl Fn(T) -> Answer,
     ) -> Result<()> {
-        let Comparison { what, peer, arguments, tolerance } = comparison;
+        let Comparison { what, peer, arguments, tolerance, at_most } = comparison;
         let Some(peers) = &mut self.peers else {
             skipped(what, peer, "there is no Python");
             return Ok(());
@@ -76,7 +78,7 @@ impl SideBySide {
         }
 
         let (mut ours_seconds, mut peer_seconds) = (Vec::new(), Vec::new());
-        for turn in 0..self.repeats {
+        for turn in 0..self.repeats.min(at_most) {
             if turn % 2 == 0 {
                 ours_seconds.push(timed().0);
                 peer_seconds.push(peers.run(peer)?);
@@ -111,8 +113,10 @@ fn skipped(what: &str, peer: &str, why: &str) {
     println!("\n!!! SKIPPED: {what}, against {peer}: {why} (make tools-bench installs the peers)\n");
 }
 
+/// With its version, which goes by the first word of its name.
 fn described(peer: &str, versions: &BTreeMap<String, String>) -> String {
-    versions.get(peer).map_or_else(|| peer.to_owned(), |version| format!("{peer} {version}"))
+    let (package, rest) = peer.split_once(' ').map_or((peer, String::new()), |(name, rest)| (name, format!(" {rest}")));
+    versions.get(package).map_or_else(|| peer.to_owned(), |version| format!("{package} {version}{rest}"))
 }
 
 /// The largest relative difference in each column of the peer.

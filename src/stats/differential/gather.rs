@@ -37,12 +37,7 @@ pub struct Gathered {
 
 impl Gathered {
     /// Gathers the values of a block of genes.
-    pub fn fill(
-        &mut self,
-        values: &Csr,
-        cells: &[(usize, u32)],
-        genes: Range<usize>,
-    ) -> Result<(), DifferentialError> {
+    pub fn fill(&mut self, values: &Csr, cells: &[(usize, u32)], genes: Range<usize>) -> Result<(), DifferentialError> {
         let (columns, numbers) = (values.indices(), values.values());
         if self.end != genes.start || self.ends.len() != cells.len() {
             self.find(values, cells, genes.start);

@@ -11,11 +11,13 @@ outcome of the work into columns.
 import json, logging, os, sys, time, warnings
 from importlib import metadata
 
-import differential_expression, over_representation
+import differential_expression, gene_sets, over_representation
 
 PEERS = {
     "scanpy": differential_expression.scanpy,
     "illico": differential_expression.illico,
+    "decoupler": gene_sets.decoupler,
+    "gseapy multilevel": gene_sets.gseapy,
     "gseapy": over_representation.gseapy,
     "scipy": over_representation.scipy,
 }

@@ -1,5 +1,12 @@
-//! The statistics against numbers of scanpy, scipy, statsmodels and GSEApy. Each test prints the
-//! worst difference it saw (`cargo test --test it stats -- --nocapture`).
+//! The statistics against numbers of the tools people check against: scanpy, scipy, statsmodels, GSEApy,
+//! fgsea, limma, DESeq2, decoupler. Each test prints the worst difference it saw
+//! (`cargo test --test it stats -- --nocapture`).
+
+mod activity;
+mod commands;
+mod differential;
+mod donors;
+mod gsea;
 
 use std::collections::HashMap;
 use std::io::Read;
@@ -14,7 +21,7 @@ use haystack::stats::enrichment::SetIndex;
 use haystack::stats::fold_change::log2_fold_change;
 use haystack::stats::hypergeometric::upper_tail;
 use haystack::stats::normalize::log1p_cp10k;
-use haystack::stats::wilcoxon::{RankSum, Ties, rank_sum, rank_sum_genes};
+use haystack::stats::wilcoxon::{Approximation, Continuity, RankSum, Ties, rank_sum, rank_sum_genes};
 use serde::Deserialize;
 
 use crate::support::{fixture, shared};
@@ -64,6 +71,11 @@ impl Worst {
         println!("{}: worst {:.1e} of {} pairs ({})", self.what, self.difference, self.pairs, self.place);
         assert!(self.difference <= self.limit, "{}: {:e} at {}", self.what, self.difference, self.place);
     }
+}
+
+/// Without continuity correction.
+fn scanpy(ties: Ties) -> Approximation {
+    Approximation { ties, continuity: Continuity::Ignore }
 }
 
 fn read_text(path: &Path) -> String {
@@ -156,7 +168,7 @@ fn a_small_matrix_agrees_with_scanpy_and_scipy() {
         ("bonferroni", Ties::Correct, Correction::Bonferroni),
     ] {
         let expected = &reference.tests[name];
-        let found = rank_sum_genes(&treated, &control, ties).unwrap();
+        let found = rank_sum_genes(&treated, &control, scanpy(ties)).unwrap();
         let adjusted = adjust(&found.iter().map(|t| t.p_value).collect::<Vec<_>>(), correction).unwrap();
         let mut p = Worst::new(format!("small matrix, {name}, p"), 1e-12);
         let mut p_adjusted = Worst::new(format!("small matrix, {name}, adjusted p"), 1e-12);
@@ -175,7 +187,7 @@ fn a_small_matrix_agrees_with_scanpy_and_scipy() {
         [p, p_adjusted, score, fold].into_iter().for_each(Worst::check);
     }
 
-    let found = rank_sum_genes(&treated, &control, Ties::Correct).unwrap();
+    let found = rank_sum_genes(&treated, &control, scanpy(Ties::Correct)).unwrap();
     let mut p = Worst::new("small matrix, scipy mannwhitneyu p", 1e-12);
     for (gene, label) in reference.genes.iter().enumerate() {
         let n = reference.n_treated as f64;
@@ -233,7 +245,7 @@ fn results_do_not_depend_on_the_number_of_threads() {
         pool.install(|| {
             let normal = log1p_cp10k(&csr(&reference.counts)).unwrap();
             let side = |rows: std::ops::Range<usize>| Columns::new(&normal.select_rows(&rows.collect::<Vec<_>>()));
-            rank_sum_genes(&side(0..37), &side(37..82), Ties::Correct).unwrap()
+            rank_sum_genes(&side(0..37), &side(37..82), scanpy(Ties::Correct)).unwrap()
         })
     };
     assert_eq!(run(1), run(4));
@@ -272,18 +284,20 @@ fn hypergeometric_tails_agree_with_scipy() {
 fn small_rank_sums_agree_with_scipy() {
     let Some(path) = shared("data/expected/peer_runs/scipy_mannwhitneyu_small.json") else { return };
     let cases: Vec<serde_json::Value> = serde_json::from_str(&read_text(&path)).unwrap();
-    let mut p = Worst::new("small rank sums, p without continuity correction", 1e-9);
+    let mut p = Worst::new("small rank sums, p with and without continuity correction", 1e-9);
     for (index, case) in cases.iter().enumerate() {
         let side = |name: &str| {
             let values = case[name].as_array().unwrap().iter().map(|v| v.as_f64().unwrap() as f32);
             (values.clone().filter(|&v| v != 0.0).collect::<Vec<_>>(), values.count())
         };
         let ((x, n), (y, m)) = (side("x"), side("y"));
-        let found = rank_sum(&x, &y, [n, m], Ties::Correct).unwrap();
-        let expected = &case["two-sided|asymptotic|cc=False"];
-        let u = found.rank_sum - (n * (n + 1)) as f64 / 2.0;
-        assert_eq!(u, expected[0].as_f64().unwrap(), "case {index}");
-        p.relative(found.p_value, expected[1].as_f64().unwrap(), &format!("case {index}"));
+        for (continuity, name) in [(Continuity::Ignore, "False"), (Continuity::Correct, "True")] {
+            let found = rank_sum(&x, &y, [n, m], Approximation { ties: Ties::Correct, continuity }).unwrap();
+            let expected = &case[format!("two-sided|asymptotic|cc={name}")];
+            let u = found.rank_sum - (n * (n + 1)) as f64 / 2.0;
+            assert_eq!(u, expected[0].as_f64().unwrap(), "case {index}");
+            p.relative(found.p_value, expected[1].as_f64().unwrap(), &format!("case {index}, {name}"));
+        }
     }
     p.check();
 }
@@ -309,7 +323,7 @@ fn the_toy_scores_of_scanpy_come_out() {
         let (inside, outside): (Vec<usize>, Vec<usize>) =
             (0..rows.len()).partition(|&cell| groups[cell] == score.group);
         let [inside, outside] = [inside, outside].map(|cells| Columns::new(&matrix.select_rows(&cells)));
-        let found: Vec<RankSum> = rank_sum_genes(&inside, &outside, Ties::Ignore).unwrap();
+        let found: Vec<RankSum> = rank_sum_genes(&inside, &outside, scanpy(Ties::Ignore)).unwrap();
         worst.relative(found[score.gene].score, score.score, &format!("group {}, gene {}", score.group, score.gene));
     }
     worst.check();
@@ -414,7 +428,7 @@ fn compare_with_ranked(
     ties: Ties,
     score_digits: i32,
 ) {
-    let found = rank_sum_genes(treated, control, ties).unwrap();
+    let found = rank_sum_genes(treated, control, scanpy(ties)).unwrap();
     let adjusted = adjust(&found.iter().map(|t| t.p_value).collect::<Vec<_>>(), Correction::default()).unwrap();
     let position: HashMap<&str, usize> = genes.iter().enumerate().map(|(i, g)| (g.as_str(), i)).collect();
     let [p, p_adjusted, score, fold] = worst;
@@ -509,7 +523,7 @@ fn interferon_response_agrees_with_scipy() {
     let Some(table) = shared("data/expected/peer_runs/scipy_kang_mannwhitneyu.tsv.gz") else { return };
     let (genes, normal, labels) = labelled(&path, "condition");
     let [treated, control] = ["stim", "ctrl"].map(|label| side(&normal, &labels, |l| l == label));
-    let found = rank_sum_genes(&treated, &control, Ties::Correct).unwrap();
+    let found = rank_sum_genes(&treated, &control, scanpy(Ties::Correct)).unwrap();
     let expected: HashMap<String, Row> = read_table::<Row>(&table).into_iter().map(|r| (r.gene.clone(), r)).collect();
     let n = treated.n_rows() as f64;
     let mut u = Worst::new("scipy, interferon beta, U", 0.0);
