@@ -177,8 +177,11 @@ fn mean(values: &Csr, rows: &[usize]) -> Vec<f64> {
     sums
 }
 
+/// Positions of a source's targets among the genes, and their weights.
+type Targets = Vec<(u32, f64)>;
+
 /// The sources in alphabetical order, each with its targets among the genes.
-fn cut<'a>(network: &'a [Regulation], genes: &[String]) -> (Vec<&'a str>, Vec<Vec<(u32, f64)>>) {
+fn cut<'a>(network: &'a [Regulation], genes: &[String]) -> (Vec<&'a str>, Vec<Targets>) {
     let position: HashMap<&str, u32> = genes.iter().zip(0..).map(|(gene, at)| (gene.as_str(), at)).collect();
     let mut sources: BTreeMap<&str, Vec<(u32, f64)>> = BTreeMap::new();
     for regulation in network {

@@ -231,7 +231,7 @@ impl Target {
             bytes.resize((end - start) * row * 4, 0);
             source.read_exact(&mut bytes).map_err(|error| self.unwritable(name, format!("its values: {error}")))?;
             let values: Vec<T> = bytes.as_chunks::<4>().0.iter().map(|&word| decode(word)).collect();
-            let within = [start..end].into_iter().chain(shape[1..].iter().map(|&length| 0..length));
+            let within = std::iter::once(start..end).chain(shape[1..].iter().map(|&length| 0..length));
             raw::write_part(&dataset, &within.collect::<Vec<_>>(), &values).map_err(self.failed(name))?;
         }
         Ok(dataset)

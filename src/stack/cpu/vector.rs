@@ -1,5 +1,7 @@
 //! Elementwise mathematics in `f32`, in the vectors of the processor at hand.
 
+use std::f32::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI, LOG2_E};
+
 use pulp::{Arch, Scalar, Simd, WithSimd};
 
 /// Added to the variance in every layer norm.
@@ -14,7 +16,7 @@ pub fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     let x = simd.max_f32s(x, simd.splat_f32s(-87.3));
     // Adding 1.5 · 2^23 rounds to a whole number, which then is in the low bits.
     let round = simd.splat_f32s(12_582_912.0);
-    let shifted = simd.mul_add_e_f32s(x, simd.splat_f32s(std::f32::consts::LOG2_E), round);
+    let shifted = simd.mul_add_e_f32s(x, simd.splat_f32s(LOG2_E), round);
     let n = simd.sub_f32s(shifted, round);
     let r = simd.mul_add_e_f32s(n, simd.splat_f32s(-0.693_359_4), x);
     let r = simd.mul_add_e_f32s(n, simd.splat_f32s(2.121_944_4e-4), r);
@@ -30,9 +32,9 @@ pub fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
 /// [`exp`]), 3e-7 as computed.
 #[inline(always)]
 pub fn gelu<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
-    let z = clamp(simd, simd.mul_f32s(x, simd.splat_f32s(std::f32::consts::FRAC_1_SQRT_2)), 3.925);
+    let z = clamp(simd, simd.mul_f32s(x, simd.splat_f32s(FRAC_1_SQRT_2)), 3.925);
     let t = simd.mul_f32s(z, z);
-    let p = [2.046_02e-6, 2.848_265_9e-4, 3.772_089_5e-3, 5.276_787e-2, 0.190_583_97, 1.128_379_1];
+    let p = [2.046_02e-6, 2.848_266e-4, 3.772_089_5e-3, 5.276_787e-2, 0.190_583_97, FRAC_2_SQRT_PI];
     let q = [3.804_68e-5, 1.163_733_4e-3, 1.498_228_6e-2, 0.114_178_55, 0.502_233_4, 1.0];
     let erf = simd.div_f32s(simd.mul_f32s(z, polynomial(simd, t, p)), polynomial(simd, t, q));
     let half = simd.mul_f32s(x, simd.splat_f32s(0.5));

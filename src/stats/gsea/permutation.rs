@@ -150,7 +150,7 @@ impl Tally {
             false => (self.negative_sum / self.negative).abs(),
         };
         let of_sign = if es >= 0.0 { self.positive } else { self.negative };
-        if of_sign < MIN_OF_SIGN || !(mean > 0.0) {
+        if of_sign < MIN_OF_SIGN || mean.is_nan() || mean <= 0.0 {
             return Estimate { nes: f64::NAN, p_value: f64::NAN, log2_error: f64::NAN, refine: false };
         }
         let more_extreme = if es > 0.0 { self.at_least } else { self.at_most };

@@ -58,7 +58,7 @@ fn a_file_written_piece_by_piece_is_the_file_written_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let (n_rows, n_cols) = (3000, 700);
     let row = |row: u32| {
-        (0..n_cols as u32).filter(move |c| (row * 7 + c * 13) % 5 == 0).map(move |c| (c, (row % 9 + c) as f32))
+        (0..n_cols as u32).filter(move |c| (row * 7 + c * 13).is_multiple_of(5)).map(move |c| (c, (row % 9 + c) as f32))
     };
     let csr = Csr::from_rows(n_cols, (0..n_rows as u32).map(row)).unwrap();
     let names = |n: usize| Table { index: (0..n).map(|i| format!("n{i}")).collect(), ..Table::default() };
