@@ -1,14 +1,14 @@
 //! The network on the processor's cores.
 //!
-//! To read it, begin here; then [`cell`] (what happens inside a cell), [`window`] (between cells),
-//! [`tokens`] (the first layer). All three stand on [`product`], which multiplies matrices in
-//! [`tiles`] or [`lanes`], and on [`vector`].
+//! To read it, begin here; then `cell` (what happens inside a cell), `window` (between cells), `tokens`
+//! (the first layer). All three stand on `product`, which multiplies matrices in `tiles` or `lanes`,
+//! and on `vector`.
 //!
 //! Nothing depends on the number of threads. Weights stay in their mapped file.
 
-pub mod cell;
+mod cell;
 mod lanes;
-pub mod product;
+mod product;
 #[cfg(target_arch = "x86_64")]
 mod tiles;
 mod tokens;

@@ -136,11 +136,6 @@ impl<'a> Rows<'a> {
         Self { chosen: Some(rows), n: rows.len(), ..self }
     }
 
-    /// Number of rows.
-    pub fn n(&self) -> usize {
-        self.n
-    }
-
     fn strip(&self, strip: usize) -> impl Iterator<Item = &'a [f32]> + use<'a> {
         let rows = *self;
         (strip * STRIP..rows.n.min((strip + 1) * STRIP)).map(move |row| {

@@ -2,7 +2,7 @@
 
 use super::super::element::Element;
 
-/// Names one value of a [`Pickle`].
+/// Names one value of a [`Pickle`](super::Pickle).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Ref(pub(super) u32);
 
