@@ -94,6 +94,33 @@ fn an_imported_model_is_the_checkpoint() {
     }
 }
 
+/// Weights whose size and time are as they were are not read again; any others are.
+#[test]
+fn weights_are_hashed_when_they_look_different() {
+    let genes = GeneList::read(&fixture("stack/tiny/genes.pkl")).unwrap();
+    let to = tempfile::tempdir().unwrap();
+    let mut checkpoint = Checkpoint::open(&fixture("stack/tiny/icl.ckpt")).unwrap();
+    let about = folder::convert(&mut checkpoint, &genes, "tiny", None, to.path()).unwrap();
+    folder::note_checked(to.path(), &about.sha256);
+    assert_eq!(folder::checked_sha256(to.path()).unwrap(), about.sha256);
+
+    let weights = to.path().join("model.safetensors");
+    let time = fs::metadata(&weights).unwrap().modified().unwrap();
+    let mut bytes = fs::read(&weights).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&weights, &bytes).unwrap();
+    let at = |time| fs::File::options().write(true).open(&weights).unwrap().set_modified(time).unwrap();
+    at(time);
+    assert_eq!(folder::checked_sha256(to.path()).unwrap(), about.sha256, "it looks the same and is not read");
+    at(time + std::time::Duration::from_secs(1));
+    let changed = folder::sha256(&weights).unwrap();
+    assert_ne!(changed, about.sha256);
+    assert_eq!(folder::checked_sha256(to.path()).unwrap(), changed);
+    // A note that is no note is written anew.
+    fs::write(to.path().join("checked.json"), "{}").unwrap();
+    assert_eq!(folder::checked_sha256(to.path()).unwrap(), changed);
+}
+
 #[test]
 fn a_gene_list_of_another_model_is_refused() {
     let to = tempfile::tempdir().unwrap();
