@@ -224,15 +224,13 @@ async fn network(name: &str, config: &Config) -> Result<Vec<Regulation>> {
     Err(error.hint("give a table with source, target and weight, or import one with 'haystack import regulons FILE'"))
 }
 
-/// A table with a row a gene and a column of weights a source; `None` if the table has named sources.
+/// A table with a row a gene and a column of weights a source; `None` for one that names sources and
+/// targets, which has text where this has weights.
 fn wide_network(table: &GeneTable) -> Result<Option<Vec<Regulation>>> {
-    let named =
-        |name: &String| ["source", "tf", "source_genesymbol", "regulator"].contains(&name.to_lowercase().as_str());
-    if table.header().len() < 2 || table.header().iter().any(named) {
+    if table.header().len() < 2 || !table.first_row_is_numbers() {
         return Ok(None);
     }
     let mut network = Vec::new();
-    // The header of the genes may be missing, as pandas writes none for an index.
     for source in table.header()[1..].iter().filter(|name| !name.is_empty()) {
         let ranking = table.ranking(Some(source))?;
         let weights = ranking.genes.into_iter().zip(ranking.values).filter(|(_, weight)| *weight != 0.0);

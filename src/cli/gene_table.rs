@@ -86,6 +86,11 @@ impl GeneTable {
         &self.header
     }
 
+    /// Whether all fields of the first row but the gene are numbers.
+    pub fn first_row_is_numbers(&self) -> bool {
+        self.rows.first().is_some_and(|(_, row)| row.len() > 1 && row[1..].iter().all(|field| number(field).is_ok()))
+    }
+
     /// The groups, in the order of the table.
     pub fn groups(&self) -> Vec<String> {
         let mut groups: Vec<String> = Vec::new();

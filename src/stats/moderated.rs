@@ -13,8 +13,12 @@ use super::tails::student_two_sided;
 pub struct Fit {
     /// Difference of the two sides.
     pub effect: f64,
+    /// Its standard deviation where the variance is 1.
+    pub unscaled: f64,
     /// Variance of the residuals.
     pub variance: f64,
+    /// Degrees of freedom of the residuals, above 0.
+    pub df: f64,
     /// Mean expression over all samples.
     pub mean: f64,
 }
@@ -38,34 +42,33 @@ pub enum Trend {
     WithMean,
 }
 
-/// t and its two-sided p-value for each gene. `df` are the residual degrees of freedom and
-/// `unscaled` the standard deviation of an effect where the variance is 1.
-pub fn moderated_t(fits: &[Fit], df: f64, unscaled: f64, trend: Trend) -> Vec<(f64, f64)> {
-    let prior = fit_prior(fits, df, trend);
+/// t and its two-sided p-value for each gene.
+pub fn moderated_t(fits: &[Fit], trend: Trend) -> Vec<(f64, f64)> {
+    let prior = fit_prior(fits, trend);
     // limma: no gene can know its variance better than all genes together do.
-    let df_total = (df + prior.df).min(df * fits.len() as f64);
+    let df_pooled: f64 = fits.iter().map(|fit| fit.df).sum();
     let test = |(fit, &usual): (&Fit, &f64)| {
         let variance = match prior.df.is_infinite() {
             true => usual,
-            false => (df * fit.variance + prior.df * usual) / (df + prior.df),
+            false => (fit.df * fit.variance + prior.df * usual) / (fit.df + prior.df),
         };
-        if variance == 0.0 && fit.effect == 0.0 {
-            return (0.0, 1.0);
-        }
-        let t = fit.effect / (unscaled * variance.sqrt());
-        (t, student_two_sided(t, df_total))
+        let t = fit.effect / (fit.unscaled * variance.sqrt());
+        (t, student_two_sided(t, (fit.df + prior.df).min(df_pooled)))
     };
     fits.iter().zip(&prior.variances).map(test).collect()
 }
 
 /// The prior that the variances of all genes speak for, by the moments of their logarithms.
-pub fn fit_prior(fits: &[Fit], df: f64, trend: Trend) -> Prior {
+pub fn fit_prior(fits: &[Fit], trend: Trend) -> Prior {
     let n = fits.len();
     let raised = raised_from_zero(fits.iter().map(|fit| fit.variance).collect());
     if n < 2 {
         return Prior { df: 0.0, variances: raised };
     }
-    let logarithms: Vec<f64> = raised.iter().map(|v| v.ln() - digamma(df / 2.0) + (df / 2.0).ln()).collect();
+    // What is left of a logarithm once chance is expected of it.
+    let centred = |(variance, fit): (&f64, &Fit)| variance.ln() - digamma(fit.df / 2.0) + (fit.df / 2.0).ln();
+    let logarithms: Vec<f64> = raised.iter().zip(fits).map(centred).collect();
+    let by_chance = fits.iter().map(|fit| trigamma(fit.df / 2.0)).sum::<f64>() / n as f64;
     let means: Vec<f64> = fits.iter().map(|fit| fit.mean).collect();
     let basis = match trend {
         Trend::Constant => vec![vec![1.0; n]],
@@ -73,11 +76,11 @@ pub fn fit_prior(fits: &[Fit], df: f64, trend: Trend) -> Prior {
     };
     let constant = basis.len() == 1;
     let (fitted, spread) = regress(basis, &logarithms);
-    let excess = spread - trigamma(df / 2.0);
+    let excess = spread - by_chance;
     if excess > 0.0 {
-        let df_prior = 2.0 * trigamma_inverse(excess);
-        let shift = digamma(df_prior / 2.0) - (df_prior / 2.0).ln();
-        return Prior { df: df_prior, variances: fitted.iter().map(|mean| (mean + shift).exp()).collect() };
+        let df = 2.0 * trigamma_inverse(excess);
+        let shift = digamma(df / 2.0) - (df / 2.0).ln();
+        return Prior { df, variances: fitted.iter().map(|mean| (mean + shift).exp()).collect() };
     }
     let variances = match constant {
         true => vec![raised.iter().sum::<f64>() / n as f64; n],
@@ -192,10 +195,11 @@ mod tests {
 
     #[test]
     fn variances_that_differ_only_by_chance_are_pooled() {
-        let fits = [1.0, 1.1, 0.9, 1.05, 0.95].map(|variance| Fit { effect: 1.0, variance, mean: 0.0 });
-        let prior = fit_prior(&fits, 4.0, Trend::Constant);
+        let fit = |variance| Fit { effect: 1.0, unscaled: 1.0, variance, df: 4.0, mean: 0.0 };
+        let fits = [1.0, 1.1, 0.9, 1.05, 0.95].map(fit);
+        let prior = fit_prior(&fits, Trend::Constant);
         assert!(prior.df.is_infinite() && prior.variances.iter().all(|v| (v - 1.0).abs() < 1e-12));
-        let tests = moderated_t(&fits, 4.0, 1.0, Trend::Constant);
+        let tests = moderated_t(&fits, Trend::Constant);
         assert!(tests.iter().all(|(t, p)| (t - 1.0).abs() < 1e-12 && (p - student_two_sided(1.0, 20.0)).abs() < 1e-12));
     }
 }

@@ -131,8 +131,8 @@ pub fn compare_donors(
         bulks.iter().map(|bulk| kept.iter().map(|&gene| bulk.counts[gene]).collect()).collect();
     let factors = size_factors(&kept_counts).ok_or(PseudobulkError::NoCommonGenes)?;
     let levels = log2_cpm(&kept_counts, &factors);
-    let (fits, df, unscaled) = fit(&levels, n_group, pairing);
-    let tests = moderated_t(&fits, df, unscaled, Trend::WithMean);
+    let fits = fit(&levels, n_group, pairing);
+    let tests = moderated_t(&fits, Trend::WithMean);
 
     let mut genes: Vec<GeneTest> = shares
         .into_iter()
@@ -259,9 +259,8 @@ fn log2_cpm(samples: &[Vec<f64>], factors: &[f64]) -> Vec<Vec<f64>> {
     samples.iter().zip(&sizes).map(logarithms).collect()
 }
 
-/// The linear model of each gene, with the residual degrees of freedom and the standard deviation of
-/// an effect where the variance is 1.
-fn fit(levels: &[Vec<f64>], n_group: usize, pairing: Pairing) -> (Vec<Fit>, f64, f64) {
+/// The linear model of each gene.
+fn fit(levels: &[Vec<f64>], n_group: usize, pairing: Pairing) -> Vec<Fit> {
     let n_genes = levels[0].len();
     let (group, reference) = levels.split_at(n_group);
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
@@ -273,23 +272,23 @@ fn fit(levels: &[Vec<f64>], n_group: usize, pairing: Pairing) -> (Vec<Fit>, f64,
     match pairing {
         Pairing::Paired { donors } => {
             // `~ donor + side`: half of each difference is residual on either side.
-            let df = donors as f64 - 1.0;
+            let (df, unscaled) = (donors as f64 - 1.0, (2.0 / donors as f64).sqrt());
             let one = |gene| {
                 let differences: Vec<f64> = group.iter().zip(reference).map(|(a, b)| a[gene] - b[gene]).collect();
                 let variance = squares(&differences) / 2.0 / df;
-                Fit { effect: mean(&differences), variance, mean: mean(&column(levels, gene)) }
+                Fit { effect: mean(&differences), unscaled, variance, df, mean: mean(&column(levels, gene)) }
             };
-            ((0..n_genes).map(one).collect(), df, (2.0 / donors as f64).sqrt())
+            (0..n_genes).map(one).collect()
         }
         Pairing::Unpaired { .. } => {
             let df = levels.len() as f64 - 2.0;
+            let unscaled = (1.0 / group.len() as f64 + 1.0 / reference.len() as f64).sqrt();
             let one = |gene| {
                 let (a, b) = (column(group, gene), column(reference, gene));
                 let variance = (squares(&a) + squares(&b)) / df;
-                Fit { effect: mean(&a) - mean(&b), variance, mean: mean(&column(levels, gene)) }
+                Fit { effect: mean(&a) - mean(&b), unscaled, variance, df, mean: mean(&column(levels, gene)) }
             };
-            let unscaled = (1.0 / group.len() as f64 + 1.0 / reference.len() as f64).sqrt();
-            ((0..n_genes).map(one).collect(), df, unscaled)
+            (0..n_genes).map(one).collect()
         }
     }
 }

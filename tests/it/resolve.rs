@@ -39,7 +39,7 @@ fn knowledge_is_imported_and_names_are_found() {
         ("perturbations", "perturbations.tsv"),
     ] {
         let done = haystack(&home).args(["import", what, &asset(file)]).assert().success();
-        assert!(text(&done.get_output().stderr).contains(&format!("Imported {what}")), "{done}");
+        assert!(text(&done.get_output().stderr).contains(&format!("Imported {}", what.replace('-', " "))), "{done}");
     }
 
     let named =

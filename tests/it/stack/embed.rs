@@ -201,7 +201,8 @@ fn what_cannot_be_embedded_is_refused() {
     };
     let genes = ["--genes", genes.to_str().unwrap()];
     assert_eq!(run("e.txt", &genes).0, Some(2));
-    assert!(run("e.npy", &[]).1.contains("does not bring its gene list"));
+    let (_, said) = run("e.npy", &[]);
+    assert!(said.contains("does not bring its gene list"), "{said}");
     let few = ["--obs-source", "few.h5ad"];
     super::command::write_cells(
         &place.path("few.h5ad"),

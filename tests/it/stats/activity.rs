@@ -61,12 +61,12 @@ fn factors_of_the_interferon_response_are_those_of_decoupler() {
     let Some(ranks) = shared("data/expected/peer_runs/kang_ttest.rnk.tsv.gz") else { return };
     let Some(table) = shared("data/expected/peer_runs/decoupler_ulm_collectri_kang.tsv") else { return };
     let ranks = read_text(&ranks);
-    let rows: Vec<(&str, f64)> = ranks
+    let rows: Vec<(String, f64)> = ranks
         .lines()
         .filter_map(|line| line.split_once('\t'))
-        .filter_map(|(gene, value)| Some((gene, value.parse().ok()?)))
+        .filter_map(|(gene, value)| Some((gene.to_uppercase(), value.parse().ok()?)))
         .collect();
-    let genes: HashMap<&str, u32> = rows.iter().zip(0..).map(|(row, at)| (row.0, at)).collect();
+    let genes: HashMap<&str, u32> = rows.iter().zip(0..).map(|(row, at)| (row.0.as_str(), at)).collect();
     let source = Source::read(&shared("data/networks/collectri_human.csv.gz").unwrap()).unwrap();
     let (network, _) = regulons::parse(&source, &[]).unwrap();
     let mut sources: BTreeMap<String, Vec<(u32, f64)>> = BTreeMap::new();

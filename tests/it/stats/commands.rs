@@ -52,7 +52,7 @@ struct Home {
 impl Home {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let database = format!("sqlite:{}", folder.path().join("h.sqlite").display());
+        let database = format!("sqlite://{}", folder.path().join("h.sqlite").display());
         Self { folder, database }
     }
 
