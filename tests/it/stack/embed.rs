@@ -193,7 +193,9 @@ fn the_first_windows_alone_are_the_first_cells() {
 #[test]
 fn what_cannot_be_embedded_is_refused() {
     let place = Workplace::new();
-    let (model, genes) = (base_checkpoint(&place.model), place.model.join("genes.pkl"));
+    // A copy by itself: beside the original lies a gene list, which would be taken.
+    let (model, genes) = (place.path("alone.ckpt"), place.model.join("genes.pkl"));
+    std::fs::copy(base_checkpoint(&place.model), &model).unwrap();
     let run = |output: &str, more: &[&str]| {
         let flags = ["embed", "--cells", "query.h5ad", "--model", model.to_str().unwrap(), "--output", output];
         let done = place.run(&[&flags, more].concat());

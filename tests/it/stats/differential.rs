@@ -94,6 +94,7 @@ fn every_method_agrees_with_scanpy_against_a_group_and_against_the_rest() {
             // scanpy stores these two as float32.
             let mut score = Worst::new(format!("groups, {name}, score"), if limit > 1e-9 { 2e-6 } else { 6e-8 });
             let mut fold = Worst::new(format!("groups, {name}, log fold change"), 6e-8);
+            let mut told_apart = false;
             for (found, (group, expected)) in found.iter().zip(expected) {
                 for (gene, test) in found.genes.iter().enumerate() {
                     let place = format!("{group}, gene {gene}");
@@ -106,8 +107,9 @@ fn every_method_agrees_with_scanpy_against_a_group_and_against_the_rest() {
                 let ours: Vec<bool> = found.genes.iter().map(|test| significant(test.adjusted_p_value)).collect();
                 let theirs: Vec<bool> = expected.pvals_adj.iter().map(|p| significant(*p)).collect();
                 assert_eq!(ours, theirs, "{name}, {group}: other genes are significant");
-                assert!(ours.contains(&true) && ours.contains(&false), "{name}, {group}: tells nothing apart");
+                told_apart |= ours.contains(&true) && ours.contains(&false);
             }
+            assert!(told_apart, "{name}: tells nothing apart in any group");
             [p, adjusted, score, fold].into_iter().for_each(Worst::check);
             let Some(expected) = cells.scipy.get(&name) else { continue };
             let mut p = Worst::new(format!("groups, {name}, p of scipy"), 1e-9);
