@@ -1,40 +1,22 @@
 //! Products in vector lanes, for processors without matrix tiles.
 //!
-//! As in [`tiles`](super::tiles), operands are packed in strips of 32 rows. A right strip holds the
-//! 32 numbers of one position side by side, a left strip those of 8 rows.
+//! As in [`tiles`](super::tiles), operands are packed in strips of 32 rows: the 32 numbers of one
+//! position side by side.
 
 use pulp::{Arch, Simd, WithSimd};
 
-use super::product::{STRIP, Sums};
+use super::product::{STRIP, Start, Sums};
 use super::transpose::transpose;
-
-/// Rows of the left strip that lie side by side.
-const GROUP: usize = 8;
 
 /// Numbers of a packed strip of rows of `len` numbers.
 pub const fn strip_len(len: usize) -> usize {
     STRIP * len
 }
 
-/// Packs up to 32 rows as a left strip; missing ones become 0.
-pub fn pack_left<'a>(rows: impl Iterator<Item = &'a [f32]>, strip: &mut [f32]) {
-    let len = strip.len() / STRIP;
-    let mut rows = rows.fuse();
-    for group in strip.chunks_exact_mut(GROUP * len) {
-        for i in 0..GROUP {
-            let to = group[i..].iter_mut().step_by(GROUP);
-            match rows.next() {
-                Some(row) => to.zip(row).for_each(|(to, x)| *to = *x),
-                None => to.for_each(|to| *to = 0.0),
-            }
-        }
-    }
-}
-
-/// Packs up to 32 rows as a right strip; missing ones become 0.
-pub fn pack_right<'a>(rows: impl Iterator<Item = &'a [f32]>, strip: &mut [f32]) {
+/// Packs up to 32 rows; missing ones become 0.
+pub fn pack<'a>(rows: impl Iterator<Item = &'a [f32]>, strip: &mut [f32]) {
     let rows: Vec<&[f32]> = rows.take(STRIP).collect();
-    let mut block: Sums = [0.0; STRIP * STRIP];
+    let mut block = Sums::ZERO;
     for (at, to) in strip.chunks_mut(block.len()).enumerate() {
         block.fill(0.0);
         for (line, row) in block.chunks_exact_mut(STRIP).zip(&rows) {
@@ -46,9 +28,20 @@ pub fn pack_right<'a>(rows: impl Iterator<Item = &'a [f32]>, strip: &mut [f32]) 
     }
 }
 
-/// `sums[i][j]` is the product of row i of the left and row j of the right strip.
-pub fn multiply(left: &[f32], right: &[f32], sums: &mut Sums) {
+/// Packs up to 32 rows from their columns; missing ones become 0.
+pub fn pack_columns<'a>(columns: impl Iterator<Item = &'a [f32]>, strip: &mut [f32]) {
+    for (column, to) in columns.zip(strip.chunks_exact_mut(STRIP)) {
+        to[..column.len()].copy_from_slice(column);
+        to[column.len()..].fill(0.0);
+    }
+}
+
+/// To `sums[i][j]` comes the product of row i of the left and row j of the right strip.
+pub fn multiply(left: &[f32], right: &[f32], start: Start, sums: &mut Sums) {
     assert_eq!(left.len(), right.len());
+    if start == Start::Zero {
+        sums.fill(0.0);
+    }
     Arch::new().dispatch(Multiply { left, right, sums });
 }
 
@@ -63,26 +56,25 @@ impl WithSimd for Multiply<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let len = self.left.len() / STRIP;
-        let groups = self.left.chunks_exact(GROUP * len).zip(self.sums.chunks_exact_mut(GROUP * STRIP));
-        for (left, sums) in groups {
-            // As many rows as leave their sums in the registers: 32 of them, or 16.
-            if S::F32_LANES == 16 {
-                multiply_rows::<S, GROUP>(simd, left, self.right, sums);
-            } else {
-                multiply_rows::<S, { GROUP / 2 }>(simd, left, self.right, sums);
-            }
+        // As many rows as leave their sums in the registers: 32 of them, or 16.
+        if S::F32_LANES == 16 {
+            multiply_rows::<S, 8>(simd, self.left, self.right, self.sums);
+        } else {
+            multiply_rows::<S, 4>(simd, self.left, self.right, self.sums);
         }
     }
 }
 
-/// A group of left rows, ROWS at a time, by all right rows, two vectors of them at a time.
+/// ROWS left rows at a time by two vectors of right rows.
 #[inline(always)]
-fn multiply_rows<S: Simd, const ROWS: usize>(simd: S, left: &[f32], right: &[f32], sums: &mut [f32]) {
-    let (left, right) = (left.as_chunks::<GROUP>().0, right.as_chunks::<STRIP>().0);
-    for row in (0..GROUP).step_by(ROWS) {
+fn multiply_rows<S: Simd, const ROWS: usize>(simd: S, left: &[f32], right: &[f32], sums: &mut Sums) {
+    let (left, right) = (left.as_chunks::<STRIP>().0, right.as_chunks::<STRIP>().0);
+    for row in (0..STRIP).step_by(ROWS) {
         for column in (0..STRIP).step_by(2 * S::F32_LANES) {
             let mut acc = [[simd.splat_f32s(0.0); 2]; ROWS];
+            for (i, acc) in acc.iter_mut().enumerate() {
+                acc.copy_from_slice(&S::as_simd_f32s(&sums[(row + i) * STRIP + column..]).0[..2]);
+            }
             for (a, x) in left.iter().zip(right) {
                 let (x, _) = S::as_simd_f32s(&x[column..]);
                 let x = [x[0], x[1]];

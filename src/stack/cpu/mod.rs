@@ -24,7 +24,7 @@ use std::time::Instant;
 use rayon::prelude::*;
 
 use self::cell::{Norm, Step, TokenMlp, Within};
-use self::product::{Kernel, Layout, Left, Out, Packed, Rows, product};
+use self::product::{Kept, Kernel, Layout, Left, Out, Right, Rows, product};
 pub use self::profile::{Profile, Share};
 use super::checkpoint::{Checkpoint, CheckpointError, Kind, Values};
 use super::model::{Block, Precision, See, softplus};
@@ -72,8 +72,8 @@ struct Linear {
 enum Weight {
     /// Where they lie in the file: `n` rows, one for each output, from `offset` on.
     Values { values: Arc<Values>, offset: usize, stride: usize, n: usize, inputs: usize },
-    /// Packed for the kernel.
-    Packed(Packed),
+    /// Packed for the kernel and kept.
+    Kept(Kept),
 }
 
 /// What only an aligned model has.
@@ -89,7 +89,7 @@ struct Aligned {
 /// Room that is used again and again.
 #[derive(Debug, Default)]
 struct Workspace {
-    right: Packed,
+    right: Right,
     wide: Vec<f32>,
     attended: Vec<f32>,
     projected: Vec<f32>,
@@ -165,11 +165,11 @@ impl Network {
     pub fn product_rate(&self) -> f64 {
         let (n, outputs, inputs) = (512, 4800, 1600);
         let (left, right) = (vec![0.5; outputs * inputs], vec![0.25; n * inputs]);
-        let (mut packed, mut out) = (Packed::default(), vec![0.0; n * outputs]);
+        let (mut packed, mut out) = (Right::default(), vec![0.0; n * outputs]);
         let mut seconds: Vec<f64> = (0..5)
             .map(|_| {
                 let start = Instant::now();
-                packed.right(self.kernel, Rows::new(&right, n, inputs, inputs));
+                packed.pack(self.kernel, Rows::new(&right, n, inputs, inputs));
                 let to = Out { values: &mut out, stride: outputs, layout: Layout::ByRight };
                 product(self.kernel, Left::Rows(Rows::new(&left, outputs, inputs, inputs)), &packed, to, |_, _| ());
                 start.elapsed().as_secs_f64()
@@ -268,13 +268,13 @@ impl Network {
         part: &'static str,
         weight: &Weight,
         (x, n, inputs): (&[f32], usize, usize),
-        right: &mut Packed,
+        right: &mut Right,
         y: &mut [f32],
         finish: impl Fn(usize, &mut [f32]) + Sync,
     ) {
         let outputs = y.len() / n;
         self.profile.time(part, 2 * n * inputs * outputs, || {
-            right.right(self.kernel, Rows::new(x, n, inputs, inputs));
+            right.pack(self.kernel, Rows::new(x, n, inputs, inputs));
             let out = Out { values: y, stride: outputs, layout: Layout::ByRight };
             product(self.kernel, weight.left(), right, out, finish);
         });
@@ -358,7 +358,7 @@ impl Network {
         let inputs = 2 * self.width();
         attended.resize(genes.len() * n, 0.0);
         self.profile.time("head: dispersions", 2 * n * inputs * genes.len(), || {
-            right.right(self.kernel, Rows::new(wide, n, inputs, inputs));
+            right.pack(self.kernel, Rows::new(wide, n, inputs, inputs));
             let out = Out { values: attended, stride: n, layout: Layout::ByLeft };
             let Weight::Values { .. } = &self.dispersion.weight else { unreachable!("rows are chosen from these") };
             product(self.kernel, Left::Rows(self.dispersion.weight.rows().choose(genes)), right, out, |_, _| ());
@@ -395,7 +395,7 @@ impl Weight {
     fn left(&self) -> Left<'_> {
         match self {
             Self::Values { .. } => Left::Rows(self.rows()),
-            Self::Packed(packed) => Left::Packed(packed),
+            Self::Kept(kept) => Left::Kept(kept),
         }
     }
 
@@ -404,7 +404,7 @@ impl Weight {
     fn rows(&self) -> Rows<'_> {
         match self {
             Self::Values { values, offset, stride, n, inputs } => Rows::new(&values[*offset..], *n, *inputs, *stride),
-            Self::Packed(_) => panic!("packed weights have no rows"),
+            Self::Kept(_) => panic!("packed weights have no rows"),
         }
     }
 }
@@ -459,6 +459,6 @@ impl Reader<'_> {
 
     /// Weights in lower precision are packed once: that is what they are smaller for.
     fn pack(&self, weight: Weight) -> Weight {
-        if self.kernel == Kernel::full() { weight } else { Weight::Packed(Packed::left(self.kernel, weight.rows())) }
+        if self.kernel == Kernel::full() { weight } else { Weight::Kept(Kept::new(self.kernel, weight.rows())) }
     }
 }

@@ -1,26 +1,37 @@
 //! Matrix products of rows with rows: `out[m][n] = left[n] · right[m]`.
 //!
 //! The left operand is usually the weights of a linear map, its rows the outputs; the right one the
-//! cells. Both are packed in strips of 32 rows for the [`Kernel`] in use, the right one once, the
-//! left one panel by panel while it is used, so that weights stay as they are in their file. Every
-//! sum is formed by one thread in one order: results do not depend on the number of threads.
+//! cells. Both are packed in strips of 32 rows for the [`Kernel`] in use: the right one once, the left
+//! one strip by strip while it is used, so that weights stay as they are in their file.
+//!
+//! Caches decide the speed, so a product goes by chunks of the rows' length (Goto and van de Geijn,
+//! "Anatomy of High-Performance Matrix Multiplication", 2008): a chunk of all right strips stays in
+//! the second-level cache while the left strips of a panel pass, and their sums wait in memory for
+//! the next chunk. Every sum is formed by one thread in one order: results do not depend on the
+//! number of threads.
 
 use std::cell::RefCell;
+use std::ops::{Deref, DerefMut, Range};
 
 use bytemuck::{Pod, Zeroable, cast_slice, cast_slice_mut};
 use rayon::prelude::*;
 
-use super::lanes;
 #[cfg(target_arch = "x86_64")]
 use super::tiles::{self, Parts, Tiles};
 use super::transpose::transpose;
+use super::{lanes, vector};
 
 /// Rows of a strip.
 pub const STRIP: usize = 32;
 
-/// Bytes of packed left rows that a thread works on at a time: what its cache takes besides the
-/// right strip.
-const PANEL_BYTES: usize = 640 << 10;
+/// Lengths of chunks are multiples of it.
+const STEP: usize = 32;
+
+/// A shorter chunk would spend its time on fetching and storing sums.
+const LEAST_STEPS: usize = 4;
+
+/// Most strips of left rows that pass for one chunk of right rows.
+const PANEL: usize = 16;
 
 /// How products are computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +62,8 @@ impl Kernel {
         None
     }
 
+    /// Bytes of a packed strip of rows of `len` numbers; of its first `len` numbers, where `len` is a
+    /// multiple of [`STEP`].
     fn strip_bytes(self, len: usize) -> usize {
         match self {
             Self::Lanes => 4 * lanes::strip_len(len),
@@ -59,9 +72,19 @@ impl Kernel {
         }
     }
 
+    /// Bytes of packed right rows that stay in the cache with all that passes.
+    fn chunk_bytes(self) -> usize {
+        match self {
+            Self::Lanes => 384 << 10,
+            // Every processor with tiles has a second-level cache of 2 MiB.
+            #[cfg(target_arch = "x86_64")]
+            Self::Tiles(_) => 1 << 20,
+        }
+    }
+
     fn pack_left<'a>(self, rows: impl Iterator<Item = &'a [f32]>, strip: &mut [u8]) {
         match self {
-            Self::Lanes => lanes::pack_left(rows, cast_slice_mut(strip)),
+            Self::Lanes => lanes::pack(rows, cast_slice_mut(strip)),
             #[cfg(target_arch = "x86_64")]
             Self::Tiles(parts) => tiles::pack_left(rows, parts, strip),
         }
@@ -69,9 +92,18 @@ impl Kernel {
 
     fn pack_right<'a>(self, rows: impl Iterator<Item = &'a [f32]>, strip: &mut [u8]) {
         match self {
-            Self::Lanes => lanes::pack_right(rows, cast_slice_mut(strip)),
+            Self::Lanes => lanes::pack(rows, cast_slice_mut(strip)),
             #[cfg(target_arch = "x86_64")]
             Self::Tiles(parts) => tiles::pack_right(rows, parts, strip),
+        }
+    }
+
+    /// From the transposed rows: the first number of every row of the strip, then the second.
+    fn pack_right_columns<'a>(self, columns: impl Iterator<Item = &'a [f32]>, strip: &mut [u8]) {
+        match self {
+            Self::Lanes => lanes::pack_columns(columns, cast_slice_mut(strip)),
+            #[cfg(target_arch = "x86_64")]
+            Self::Tiles(parts) => tiles::pack_right_columns(columns, parts, strip),
         }
     }
 }
@@ -92,17 +124,49 @@ impl Ready {
         }
     }
 
-    fn multiply(&self, left: &[u8], right: &[u8], sums: &mut Sums) {
+    fn multiply(&self, left: &[u8], right: &[u8], start: Start, sums: &mut Sums) {
         match self {
-            Self::Lanes => lanes::multiply(cast_slice(left), cast_slice(right), sums),
+            Self::Lanes => lanes::multiply(cast_slice(left), cast_slice(right), start, sums),
             #[cfg(target_arch = "x86_64")]
-            Self::Tiles(tiles, parts) => tiles.multiply(left, right, *parts, sums),
+            Self::Tiles(tiles, parts) => tiles.multiply(left, right, *parts, start, sums),
         }
     }
 }
 
+/// What products are added to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// Nothing: what the sums were before is lost.
+    Zero,
+    /// The sums so far.
+    Sums,
+}
+
 /// Products of 32 left rows with 32 right rows.
-pub type Sums = [f32; STRIP * STRIP];
+///
+/// They start at a cache line: tiles are fetched and stored by lines.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+pub struct Sums([f32; STRIP * STRIP]);
+
+impl Sums {
+    /// None yet.
+    pub const ZERO: Self = Self([0.0; STRIP * STRIP]);
+}
+
+impl Deref for Sums {
+    type Target = [f32; STRIP * STRIP];
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl DerefMut for Sums {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
+    }
+}
 
 /// Rows of numbers somewhere in a slice.
 #[derive(Clone, Copy, Debug)]
@@ -136,59 +200,116 @@ impl<'a> Rows<'a> {
         Self { chosen: Some(rows), n: rows.len(), ..self }
     }
 
-    fn strip(&self, strip: usize) -> impl Iterator<Item = &'a [f32]> + use<'a> {
-        let rows = *self;
-        (strip * STRIP..rows.n.min((strip + 1) * STRIP)).map(move |row| {
-            let row = rows.chosen.map_or(row, |chosen| chosen[row] as usize);
-            &rows.values[row * rows.stride..][..rows.len]
-        })
-    }
-}
-
-/// A packed operand: the right one, or left one that is kept.
-#[derive(Debug, Default)]
-pub struct Packed {
-    bytes: Aligned,
-    strip_bytes: usize,
-    len: usize,
-    n: usize,
-}
-
-impl Packed {
-    /// Packs rows as the right operand, on all threads.
-    pub fn right(&mut self, kernel: Kernel, rows: Rows<'_>) {
-        self.set_up(kernel, rows);
-        let strip_bytes = self.strip_bytes;
-        self.bytes.get_mut().par_chunks_exact_mut(strip_bytes).enumerate().for_each(|(i, strip)| {
-            kernel.pack_right(rows.strip(i), strip);
-        });
+    fn row(&self, row: usize) -> &'a [f32] {
+        let row = self.chosen.map_or(row, |chosen| chosen[row] as usize);
+        &self.values[row * self.stride..][..self.len]
     }
 
-    /// The same on this thread.
-    pub fn right_here(&mut self, kernel: Kernel, rows: Rows<'_>) {
-        self.set_up(kernel, rows);
-        let strip_bytes = self.strip_bytes;
-        for (i, strip) in self.bytes.get_mut().chunks_exact_mut(strip_bytes).enumerate() {
-            kernel.pack_right(rows.strip(i), strip);
+    fn strip(self, strip: usize, chunk: Range<usize>) -> impl Iterator<Item = &'a [f32]> {
+        (strip * STRIP..self.n.min((strip + 1) * STRIP)).map(move |row| &self.row(row)[chunk.clone()])
+    }
+
+    /// Has the cache fetch one of the equal shares into which a chunk of a strip is cut.
+    fn fetch(self, strip: usize, chunk: Range<usize>, share: Range<usize>) {
+        let rows = strip * STRIP..self.n.min((strip + 1) * STRIP);
+        let per_share = STRIP.div_ceil(share.end);
+        for row in rows.skip(share.start * per_share).take(per_share) {
+            vector::fetch(&self.row(row)[chunk.clone()]);
         }
     }
 
-    /// Packs rows as a left operand that is used many times, on all threads.
-    pub fn left(kernel: Kernel, rows: Rows<'_>) -> Self {
-        let mut packed = Self::default();
-        packed.set_up(kernel, rows);
-        let strip_bytes = packed.strip_bytes;
-        packed.bytes.get_mut().par_chunks_exact_mut(strip_bytes).enumerate().for_each(|(i, strip)| {
-            kernel.pack_left(rows.strip(i), strip);
-        });
-        packed
+    /// The numbers of a strip of columns in a chunk of the rows.
+    fn columns(self, strip: usize, chunk: Range<usize>) -> impl Iterator<Item = &'a [f32]> {
+        let columns = strip * STRIP..self.len.min((strip + 1) * STRIP);
+        chunk.map(move |row| &self.row(row)[columns.clone()])
+    }
+}
+
+/// The right operand, packed: its rows chunk by chunk, in each chunk strip by strip.
+#[derive(Debug, Default)]
+pub struct Right {
+    bytes: Aligned,
+    chunks: Chunks,
+    n: usize,
+}
+
+impl Right {
+    /// Packs rows, on all threads.
+    pub fn pack(&mut self, kernel: Kernel, rows: Rows<'_>) {
+        let strips = self.set_up(kernel, rows.n, rows.len);
+        strips.into_par_iter().for_each(|(i, chunk, strip)| kernel.pack_right(rows.strip(i, chunk), strip));
     }
 
-    fn set_up(&mut self, kernel: Kernel, rows: Rows<'_>) {
-        self.strip_bytes = kernel.strip_bytes(rows.len);
-        self.len = rows.len;
-        self.n = rows.n;
-        self.bytes.resize(rows.n.div_ceil(STRIP) * self.strip_bytes);
+    /// Packs rows, on this thread.
+    pub fn pack_here(&mut self, kernel: Kernel, rows: Rows<'_>) {
+        for (i, chunk, strip) in self.set_up(kernel, rows.n, rows.len) {
+            kernel.pack_right(rows.strip(i, chunk), strip);
+        }
+    }
+
+    /// Packs the columns of a matrix as rows, on this thread.
+    pub fn pack_columns_here(&mut self, kernel: Kernel, rows: Rows<'_>) {
+        for (i, chunk, strip) in self.set_up(kernel, rows.len, rows.n) {
+            kernel.pack_right_columns(rows.columns(i, chunk), strip);
+        }
+    }
+
+    /// Every strip of every chunk, to be packed.
+    fn set_up(&mut self, kernel: Kernel, n: usize, len: usize) -> Vec<(usize, Range<usize>, &mut [u8])> {
+        let n_strips = n.div_ceil(STRIP);
+        self.n = n;
+        self.chunks = Chunks::new(kernel, n_strips, len);
+        self.bytes.resize(n_strips * kernel.strip_bytes(len));
+        let mut rest = self.bytes.get_mut();
+        let mut strips = Vec::with_capacity(n_strips * len.div_ceil(self.chunks.step));
+        for chunk in self.chunks.iter() {
+            for i in 0..n_strips {
+                let (strip, after) = rest.split_at_mut(kernel.strip_bytes(chunk.len()));
+                strips.push((i, chunk.clone(), strip));
+                rest = after;
+            }
+        }
+        strips
+    }
+}
+
+/// Into which a length is cut.
+#[derive(Clone, Copy, Debug, Default)]
+struct Chunks {
+    len: usize,
+    step: usize,
+}
+
+impl Chunks {
+    /// As long as leave a chunk of all strips in the cache.
+    fn new(kernel: Kernel, n_strips: usize, len: usize) -> Self {
+        let steps = kernel.chunk_bytes() / (n_strips.max(1) * kernel.strip_bytes(STEP));
+        Self { len, step: steps.max(LEAST_STEPS) * STEP }
+    }
+
+    fn iter(self) -> impl Iterator<Item = Range<usize>> {
+        (0..self.len).step_by(self.step).map(move |start| start..self.len.min(start + self.step))
+    }
+}
+
+/// A left operand that is packed once and kept: its rows strip by strip.
+#[derive(Debug)]
+pub struct Kept {
+    bytes: Aligned,
+    strip_bytes: usize,
+    n: usize,
+}
+
+impl Kept {
+    /// Packs rows, on all threads.
+    pub fn new(kernel: Kernel, rows: Rows<'_>) -> Self {
+        let strip_bytes = kernel.strip_bytes(rows.len);
+        let mut bytes = Aligned::default();
+        bytes.resize(rows.n.div_ceil(STRIP) * strip_bytes);
+        bytes.get_mut().par_chunks_exact_mut(strip_bytes).enumerate().for_each(|(i, strip)| {
+            kernel.pack_left(rows.strip(i, 0..rows.len), strip);
+        });
+        Self { bytes, strip_bytes, n: rows.n }
     }
 
     fn strip(&self, i: usize) -> &[u8] {
@@ -202,14 +323,14 @@ pub enum Left<'a> {
     /// To be packed as it is used.
     Rows(Rows<'a>),
     /// Packed before.
-    Packed(&'a Packed),
+    Kept(&'a Kept),
 }
 
 impl Left<'_> {
     fn n(&self) -> usize {
         match self {
             Self::Rows(rows) => rows.n,
-            Self::Packed(packed) => packed.n,
+            Self::Kept(kept) => kept.n,
         }
     }
 }
@@ -235,16 +356,12 @@ pub struct Out<'a> {
 
 /// The product, on all threads. `finish` changes each run of numbers, given the index of its first
 /// column, before it is left.
-pub fn product(
-    kernel: Kernel,
-    left: Left<'_>,
-    right: &Packed,
-    out: Out<'_>,
-    finish: impl Fn(usize, &mut [f32]) + Sync,
-) {
+pub fn product(kernel: Kernel, left: Left<'_>, right: &Right, out: Out<'_>, finish: impl Fn(usize, &mut [f32]) + Sync) {
     let target = Target::new(left.n(), right.n, out);
     let strips = left.n().div_ceil(STRIP);
-    let per_panel = (PANEL_BYTES / right.strip_bytes.max(1)).clamp(1, 32);
+    // As many panels for each thread.
+    let n_panels = strips.div_ceil(PANEL).next_multiple_of(rayon::current_num_threads());
+    let per_panel = strips.div_ceil(n_panels).max(1);
     (0..strips.div_ceil(per_panel)).into_par_iter().for_each(|panel| {
         let strips = panel * per_panel..strips.min((panel + 1) * per_panel);
         multiply_panel(kernel, left, strips, right, &target, &finish);
@@ -252,41 +369,69 @@ pub fn product(
 }
 
 /// The product, on this thread.
-pub fn product_here(kernel: Kernel, left: Left<'_>, right: &Packed, out: Out<'_>) {
+pub fn product_here(kernel: Kernel, left: Left<'_>, right: &Right, out: Out<'_>) {
     let target = Target::new(left.n(), right.n, out);
-    multiply_panel(kernel, left, 0..left.n().div_ceil(STRIP), right, &target, &|_, _| ());
+    let strips = left.n().div_ceil(STRIP);
+    for start in (0..strips).step_by(PANEL) {
+        multiply_panel(kernel, left, start..strips.min(start + PANEL), right, &target, &|_, _| ());
+    }
+}
+
+/// Room for a panel at work.
+#[derive(Default)]
+struct Panel {
+    /// A chunk of a left strip.
+    left: Aligned,
+    /// Of every left strip with every right strip, as far as chunks have been added.
+    sums: Vec<Sums>,
 }
 
 fn multiply_panel(
     kernel: Kernel,
     left: Left<'_>,
-    strips: std::ops::Range<usize>,
-    right: &Packed,
+    strips: Range<usize>,
+    right: &Right,
     target: &Target,
     finish: &(impl Fn(usize, &mut [f32]) + Sync),
 ) {
     thread_local! {
-        static PANEL: RefCell<Aligned> = RefCell::default();
+        static PANEL: RefCell<Panel> = RefCell::default();
     }
-    PANEL.with_borrow_mut(|panel| {
-        let strip_bytes = right.strip_bytes;
-        if let Left::Rows(rows) = left {
-            assert_eq!(rows.len, right.len, "rows of one length");
-            panel.resize(strips.len() * strip_bytes);
-            for (strip, to) in strips.clone().zip(panel.get_mut().chunks_exact_mut(strip_bytes)) {
-                kernel.pack_left(rows.strip(strip), to);
-            }
-        }
+    let (n_right, len) = (right.n.div_ceil(STRIP), right.chunks.len);
+    if let Left::Rows(rows) = left {
+        assert_eq!(rows.len, len, "rows of one length");
+    }
+    PANEL.with_borrow_mut(|Panel { left: packed, sums }| {
         let ready = Ready::new(kernel);
-        let mut sums: Sums = [0.0; STRIP * STRIP];
-        for j in 0..right.n.div_ceil(STRIP) {
-            for (at, i) in strips.clone().enumerate() {
-                let left = match left {
-                    Left::Rows(_) => &panel.get()[at * strip_bytes..][..strip_bytes],
-                    Left::Packed(packed) => packed.strip(i),
+        packed.resize(kernel.strip_bytes(right.chunks.step.min(right.chunks.len)));
+        if sums.len() < strips.len() * n_right {
+            sums.resize(strips.len() * n_right, Sums::ZERO);
+        }
+        for chunk in right.chunks.iter() {
+            let bytes = kernel.strip_bytes(chunk.start)..kernel.strip_bytes(chunk.end);
+            let start = if chunk.start == 0 { Start::Zero } else { Start::Sums };
+            let rights = &right.bytes.get()[n_right * bytes.start..n_right * bytes.end];
+            for (i, sums) in strips.clone().zip(sums.chunks_exact_mut(n_right)) {
+                let strip = match left {
+                    Left::Rows(rows) => {
+                        let strip = &mut packed.get_mut()[..bytes.len()];
+                        kernel.pack_left(rows.strip(i, chunk.clone()), strip);
+                        strip
+                    }
+                    Left::Kept(kept) => &kept.strip(i)[bytes.clone()],
                 };
-                ready.multiply(left, right.strip(j), &mut sums);
-                target.write(i, j, &mut sums, finish);
+                for (j, (sums, right)) in sums.iter_mut().zip(rights.chunks_exact(bytes.len())).enumerate() {
+                    // Weights come from far away: those of the next strip set out while these are used.
+                    if let Left::Rows(rows) = left
+                        && i + 1 < strips.end
+                    {
+                        rows.fetch(i + 1, chunk.clone(), j..n_right);
+                    }
+                    ready.multiply(strip, right, start, sums);
+                    if chunk.end == len {
+                        target.write(i, j, sums, finish);
+                    }
+                }
             }
         }
     });
@@ -396,15 +541,17 @@ mod tests {
         values.chunks(stride).map(|row| row[..len].to_vec()).collect()
     }
 
-    // Sizes around those of a strip, a step of the tiles, and a panel.
+    // Sizes around those of a strip, a step of the tiles, a panel, and a chunk.
     #[test]
     fn products_of_any_size_are_those_of_double_precision() {
-        for (n_left, n_right, len) in [(1, 1, 1), (32, 32, 32), (33, 31, 33), (99, 77, 45), (700, 40, 130)] {
+        for (n_left, n_right, len) in
+            [(1, 1, 1), (32, 32, 32), (33, 31, 33), (99, 77, 45), (600, 40, 130), (70, 512, 700)]
+        {
             let (left, right) = (numbers(n_left * len, 1), numbers(n_right * len, 2));
             for (kernel, tolerance) in kernels() {
                 for layout in [Layout::ByRight, Layout::ByLeft] {
-                    let mut packed = Packed::default();
-                    packed.right(kernel, Rows::new(&right, n_right, len, len));
+                    let mut packed = Right::default();
+                    packed.pack(kernel, Rows::new(&right, n_right, len, len));
                     let stride = if layout == Layout::ByRight { n_left } else { n_right };
                     let mut out = vec![f32::NAN; n_left * n_right];
                     let left_rows = Rows::new(&left, n_left, len, len);
@@ -413,10 +560,10 @@ mod tests {
                     let (l, r) = (rows(&left, len, len), rows(&right, len, len));
                     let error = worst_error(&out, &l, &r, layout == Layout::ByLeft);
                     assert!(error < tolerance, "{kernel:?} {layout:?} {n_left} {n_right} {len}: {error}");
-                    let kept = Packed::left(kernel, left_rows);
+                    let kept = Kept::new(kernel, left_rows);
                     let mut again = vec![f32::NAN; n_left * n_right];
                     let to = Out { values: &mut again, stride, layout };
-                    product_here(kernel, Left::Packed(&kept), &packed, to);
+                    product_here(kernel, Left::Kept(&kept), &packed, to);
                     assert_eq!(out, again, "packed before or while it is used, on one thread or several");
                 }
             }
@@ -429,8 +576,8 @@ mod tests {
         let (left, right) = (numbers(40 * stride, 3), numbers(35 * len, 4));
         let chosen = [39, 0, 7, 7];
         for (kernel, tolerance) in kernels() {
-            let mut packed = Packed::default();
-            packed.right_here(kernel, Rows::new(&right, 35, len, len));
+            let mut packed = Right::default();
+            packed.pack_here(kernel, Rows::new(&right, 35, len, len));
             let left_rows = Rows::new(&left[offset..], 40, len, stride).choose(&chosen);
             let mut out = vec![0.0; 35 * 4];
             let to = Out { values: &mut out, stride: 4, layout: Layout::ByRight };

@@ -15,14 +15,13 @@ use std::arch::asm;
 use std::arch::x86_64::*;
 use std::sync::OnceLock;
 
+use super::product::{STRIP, Start, Sums};
 use super::transpose::transpose_16;
 
 /// Numbers of a row in one step.
 const STEP: usize = 32;
 /// Rows of a tile.
 const TILE: usize = 16;
-/// Rows of a strip.
-pub const STRIP: usize = 2 * TILE;
 const TILE_BYTES: usize = 1024;
 
 /// Into how many `bf16` numbers each number is split.
@@ -106,14 +105,28 @@ impl Tiles {
         Self(())
     }
 
-    /// `sums[i][j]` is the product of row i of the left and row j of the right strip.
-    pub fn multiply(&self, left: &[u8], right: &[u8], parts: Parts, sums: &mut [f32; STRIP * STRIP]) {
+    /// To `sums[i][j]` comes the product of row i of the left and row j of the right strip.
+    pub fn multiply(&self, left: &[u8], right: &[u8], parts: Parts, start: Start, sums: &mut Sums) {
         assert_eq!(left.len(), right.len());
         let steps = left.len() / parts.step_bytes();
         assert!(steps > 0 && left.len() == steps * parts.step_bytes());
         // SAFETY: the tiles are set up, and every step reads its bytes of both strips.
         unsafe {
-            asm!("tilezero tmm0", "tilezero tmm1", "tilezero tmm2", "tilezero tmm3", options(nostack, nomem));
+            match start {
+                Start::Zero => {
+                    asm!("tilezero tmm0", "tilezero tmm1", "tilezero tmm2", "tilezero tmm3", options(nostack, nomem));
+                }
+                Start::Sums => asm!(
+                    "tileloadd tmm0, [{top} + {stride}]",
+                    "tileloadd tmm1, [{top} + {stride} + 64]",
+                    "tileloadd tmm2, [{bottom} + {stride}]",
+                    "tileloadd tmm3, [{bottom} + {stride} + 64]",
+                    top = in(reg) sums.as_ptr(),
+                    bottom = in(reg) sums[TILE * STRIP..].as_ptr(),
+                    stride = in(reg) STRIP * 4,
+                    options(nostack, readonly)
+                ),
+            }
             match parts {
                 Parts::One => multiply_one(left.as_ptr(), right.as_ptr(), steps),
                 Parts::Three => multiply_three(left.as_ptr(), right.as_ptr(), steps),
@@ -161,6 +174,22 @@ macro_rules! columns {
     };
 }
 
+/// Has the first-level cache fetch the part of the right strip that is used two steps later: it
+/// comes from the second level, a strip after the other.
+macro_rules! fetch {
+    ($step:literal, $kib:literal) => {
+        concat!(
+            fetch!(@ $step, $kib, 0), fetch!(@ $step, $kib, 1), fetch!(@ $step, $kib, 2), fetch!(@ $step, $kib, 3),
+            fetch!(@ $step, $kib, 4), fetch!(@ $step, $kib, 5), fetch!(@ $step, $kib, 6), fetch!(@ $step, $kib, 7),
+            fetch!(@ $step, $kib, 8), fetch!(@ $step, $kib, 9), fetch!(@ $step, $kib, 10), fetch!(@ $step, $kib, 11),
+            fetch!(@ $step, $kib, 12), fetch!(@ $step, $kib, 13), fetch!(@ $step, $kib, 14), fetch!(@ $step, $kib, 15),
+        )
+    };
+    (@ $step:literal, $kib:literal, $line:literal) => {
+        concat!("prefetcht0 [{r} + 2*", $step, " + 1024*", $kib, " + 64*", $line, "]\n")
+    };
+}
+
 unsafe fn multiply_one(left: *const u8, right: *const u8, steps: usize) {
     // SAFETY: by the caller.
     unsafe {
@@ -190,16 +219,22 @@ unsafe fn multiply_three(left: *const u8, right: *const u8, steps: usize) {
             rows!(0),
             columns!(0),
             products!(),
+            fetch!(6144, 0),
             columns!(2),
             products!(),
+            fetch!(6144, 1),
             columns!(1),
             products!(),
+            fetch!(6144, 2),
             rows!(1),
             products!(),
+            fetch!(6144, 3),
             columns!(0),
             products!(),
+            fetch!(6144, 4),
             rows!(2),
             products!(),
+            fetch!(6144, 5),
             "add {l}, 6144",
             "add {r}, 6144",
             "dec {n}",
@@ -229,19 +264,16 @@ pub fn pack_right<'a>(rows: impl Iterator<Item = &'a [f32]>, parts: Parts, strip
 
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 fn pack_left_512<'a>(rows: impl Iterator<Item = &'a [f32]>, parts: Parts, strip: &mut [u8]) {
-    let mut packed = 0;
-    for (i, row) in rows.enumerate().take(STRIP) {
-        let (tile, line) = (i / TILE, i % TILE);
-        for (numbers, step) in row.chunks(STEP).zip(strip.chunks_exact_mut(parts.step_bytes())) {
-            for (part, bits) in split(numbers).into_iter().take(parts.count()).enumerate() {
+    let mut rows = rows.fuse();
+    let rows: [&[f32]; STRIP] = std::array::from_fn(|_| rows.next().unwrap_or_default());
+    for (at, step) in strip.chunks_exact_mut(parts.step_bytes()).enumerate() {
+        for (i, row) in rows.iter().enumerate() {
+            let (tile, line) = (i / TILE, i % TILE);
+            let numbers = row.get(at * STEP..).unwrap_or_default();
+            let split = split(&numbers[..numbers.len().min(STEP)]);
+            for (part, bits) in split.into_iter().take(parts.count()).enumerate() {
                 store(bits, &mut step[(2 * part + tile) * TILE_BYTES + line * 64..]);
             }
-        }
-        packed = i + 1;
-    }
-    for i in packed..STRIP {
-        for tile in strip.chunks_exact_mut(TILE_BYTES).skip(i / TILE).step_by(2) {
-            tile[i % TILE * 64..][..64].fill(0);
         }
     }
 }
@@ -269,10 +301,48 @@ fn pack_right_512<'a>(rows: impl Iterator<Item = &'a [f32]>, parts: Parts, strip
     }
 }
 
+/// Packs a right strip of up to 32 rows from its columns, each at most 32 long; missing ones become 0.
+pub fn pack_right_columns<'a>(columns: impl Iterator<Item = &'a [f32]>, parts: Parts, strip: &mut [u8]) {
+    assert!(available());
+    // SAFETY: the processor has the instructions.
+    unsafe { pack_right_columns_512(columns, parts, strip) }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+fn pack_right_columns_512<'a>(columns: impl Iterator<Item = &'a [f32]>, parts: Parts, strip: &mut [u8]) {
+    // A line holds number 2 k and number 2 k + 1 of 16 rows, in turns.
+    let mut turns = [0_u16; STRIP];
+    for (i, turn) in turns.iter_mut().enumerate() {
+        *turn = (i / 2 + i % 2 * TILE) as u16;
+    }
+    // SAFETY: both are 512 bits without invalid values.
+    let turns = unsafe { std::mem::transmute::<[u16; STRIP], __m512i>(turns) };
+    let mut columns = columns.fuse();
+    for step in strip.chunks_exact_mut(parts.step_bytes()) {
+        for line in 0..TILE {
+            let even = load(columns.next().unwrap_or_default());
+            let odd = load(columns.next().unwrap_or_default());
+            let halves = [split_pair(even.0, odd.0), split_pair(even.1, odd.1)];
+            for (tile, split) in halves.into_iter().enumerate() {
+                for (part, bits) in split.into_iter().take(parts.count()).enumerate() {
+                    let bits = _mm512_permutexvar_epi16(turns, bits);
+                    store(bits, &mut step[(2 * part + tile) * TILE_BYTES + line * 64..]);
+                }
+            }
+        }
+    }
+}
+
 /// Up to 32 numbers as `bf16`: high, middle and low part.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 fn split(numbers: &[f32]) -> [__m512i; 3] {
-    let (mut first, mut second) = load(numbers);
+    let (first, second) = load(numbers);
+    split_pair(first, second)
+}
+
+/// 32 numbers as `bf16`: high, middle and low part.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+fn split_pair(mut first: __m512, mut second: __m512) -> [__m512i; 3] {
     let mut parts = [_mm512_setzero_si512(); 3];
     for part in &mut parts {
         // SAFETY: both are 512 bits without invalid values.

@@ -57,6 +57,20 @@ fn polynomial<S: Simd, const N: usize>(simd: S, x: S::f32s, coefficients: [f32; 
     p
 }
 
+/// Has the second-level cache fetch numbers that are needed soon.
+#[inline]
+pub fn fetch(x: &[f32]) {
+    #[cfg(target_arch = "x86_64")]
+    for line in x.chunks(16) {
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        // SAFETY: a hint, whatever the address.
+        #[expect(unsafe_code, reason = "the instruction takes a pointer")]
+        unsafe {
+            _mm_prefetch::<_MM_HINT_T1>(line.as_ptr().cast());
+        }
+    }
+}
+
 /// x ← x + y.
 pub fn add(x: &mut [f32], y: &[f32]) {
     Arch::new().dispatch(|| x.iter_mut().zip(y).for_each(|(x, y)| *x += y));

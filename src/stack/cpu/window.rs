@@ -5,17 +5,15 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::product::{Kernel, Layout, Left, Out, Packed, Rows, product_here};
+use super::product::{Kernel, Layout, Left, Out, Right, Rows, product_here};
 use super::vector::softmax;
 
 /// Room for one head at work.
 #[derive(Default)]
 struct Workspace {
-    queries: Packed,
-    weights: Packed,
+    keys: Right,
+    values: Right,
     scores: Vec<f32>,
-    /// `[width of a head, C]`.
-    values: Vec<f32>,
 }
 
 thread_local! {
@@ -66,28 +64,19 @@ fn attend_head(
 ) {
     let n = queries.len();
     let head_width = mixed.len() / n;
-    let Workspace { queries: packed, weights, scores, values } = workspace;
-    packed.right_here(kernel, Rows::new(&qkv[queries.start * 3 * width..], n, head_width, 3 * width));
-    let keys = Rows::new(&qkv[width..], n_seen, head_width, 3 * width);
+    let stride = 3 * width;
+    let Workspace { keys, values, scores } = workspace;
+    keys.pack_here(kernel, Rows::new(&qkv[width..], n_seen, head_width, stride));
+    let queries = Rows::new(&qkv[queries.start * stride..], n, head_width, stride);
     scores.resize(n * n_seen, 0.0);
-    let out = Out { values: scores, stride: n_seen, layout: Layout::ByRight };
-    product_here(kernel, Left::Rows(keys), packed, out);
+    let out = Out { values: scores, stride: n_seen, layout: Layout::ByLeft };
+    product_here(kernel, Left::Rows(queries), keys, out);
     let scale = (head_width as f32).powf(-0.5);
     for row in scores.chunks_exact_mut(n_seen) {
         softmax(row, scale);
     }
-    values.resize(head_width * n_seen, 0.0);
-    for (cell, numbers) in qkv[2 * width..].chunks(3 * width).take(n_seen).enumerate() {
-        for (i, number) in numbers[..head_width].iter().enumerate() {
-            values[i * n_seen + cell] = *number;
-        }
-    }
-    weights.right_here(kernel, Rows::new(scores, n, n_seen, n_seen));
-    let values = Rows::new(values, head_width, n_seen, n_seen);
-    product_here(
-        kernel,
-        Left::Rows(values),
-        weights,
-        Out { values: mixed, stride: head_width, layout: Layout::ByRight },
-    );
+    values.pack_columns_here(kernel, Rows::new(&qkv[2 * width..], n_seen, head_width, stride));
+    let weights = Rows::new(scores, n, n_seen, n_seen);
+    let out = Out { values: mixed, stride: head_width, layout: Layout::ByLeft };
+    product_here(kernel, Left::Rows(weights), values, out);
 }
