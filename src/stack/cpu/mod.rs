@@ -1,12 +1,16 @@
 //! The network on the processor's cores.
 //!
 //! To read it, begin here; then `cell` (what happens inside a cell), `window` (between cells), `tokens`
-//! (the first layer). All three stand on `product`, which multiplies matrices in `tiles` or `lanes`,
+//! (the first layer). All three stand on `product`, which multiplies matrices in `tiles`, `dots` or `lanes`,
 //! and on `vector`.
 //!
 //! Nothing depends on the number of threads. Weights stay in their mapped file.
 
+#[cfg(target_arch = "x86_64")]
+mod bf16;
 mod cell;
+#[cfg(target_arch = "x86_64")]
+mod dots;
 mod lanes;
 mod product;
 #[cfg(target_arch = "x86_64")]

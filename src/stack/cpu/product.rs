@@ -17,7 +17,11 @@ use bytemuck::{Pod, Zeroable, cast_slice, cast_slice_mut};
 use rayon::prelude::*;
 
 #[cfg(target_arch = "x86_64")]
-use super::tiles::{self, Parts, Tiles};
+use super::bf16::{self, Parts};
+#[cfg(target_arch = "x86_64")]
+use super::dots;
+#[cfg(target_arch = "x86_64")]
+use super::tiles::{self, Tiles};
 use super::transpose::transpose;
 use super::{lanes, vector};
 
@@ -41,6 +45,9 @@ pub enum Kernel {
     /// In matrix tiles.
     #[cfg(target_arch = "x86_64")]
     Tiles(Parts),
+    /// In vectors, `bf16`.
+    #[cfg(target_arch = "x86_64")]
+    Dots,
 }
 
 impl Kernel {
@@ -59,6 +66,10 @@ impl Kernel {
         if tiles::available() {
             return Some(Self::Tiles(Parts::One));
         }
+        #[cfg(target_arch = "x86_64")]
+        if bf16::available() {
+            return Some(Self::Dots);
+        }
         None
     }
 
@@ -69,6 +80,8 @@ impl Kernel {
             Self::Lanes => 4 * lanes::strip_len(len),
             #[cfg(target_arch = "x86_64")]
             Self::Tiles(parts) => parts.strip_bytes(len),
+            #[cfg(target_arch = "x86_64")]
+            Self::Dots => Parts::One.strip_bytes(len),
         }
     }
 
@@ -76,6 +89,8 @@ impl Kernel {
     fn chunk_bytes(self) -> usize {
         match self {
             Self::Lanes => 384 << 10,
+            #[cfg(target_arch = "x86_64")]
+            Self::Dots => 384 << 10,
             // Every processor with tiles has a second-level cache of 2 MiB.
             #[cfg(target_arch = "x86_64")]
             Self::Tiles(_) => 1 << 20,
@@ -86,7 +101,9 @@ impl Kernel {
         match self {
             Self::Lanes => lanes::pack(rows, cast_slice_mut(strip)),
             #[cfg(target_arch = "x86_64")]
-            Self::Tiles(parts) => tiles::pack_left(rows, parts, strip),
+            Self::Tiles(parts) => bf16::pack_left(rows, parts, strip),
+            #[cfg(target_arch = "x86_64")]
+            Self::Dots => bf16::pack_left(rows, Parts::One, strip),
         }
     }
 
@@ -94,7 +111,9 @@ impl Kernel {
         match self {
             Self::Lanes => lanes::pack(rows, cast_slice_mut(strip)),
             #[cfg(target_arch = "x86_64")]
-            Self::Tiles(parts) => tiles::pack_right(rows, parts, strip),
+            Self::Tiles(parts) => bf16::pack_right(rows, parts, strip),
+            #[cfg(target_arch = "x86_64")]
+            Self::Dots => bf16::pack_right(rows, Parts::One, strip),
         }
     }
 
@@ -103,7 +122,9 @@ impl Kernel {
         match self {
             Self::Lanes => lanes::pack_columns(columns, cast_slice_mut(strip)),
             #[cfg(target_arch = "x86_64")]
-            Self::Tiles(parts) => tiles::pack_right_columns(columns, parts, strip),
+            Self::Tiles(parts) => bf16::pack_right_columns(columns, parts, strip),
+            #[cfg(target_arch = "x86_64")]
+            Self::Dots => bf16::pack_right_columns(columns, Parts::One, strip),
         }
     }
 }
@@ -113,6 +134,8 @@ enum Ready {
     Lanes,
     #[cfg(target_arch = "x86_64")]
     Tiles(Tiles, Parts),
+    #[cfg(target_arch = "x86_64")]
+    Dots,
 }
 
 impl Ready {
@@ -121,6 +144,8 @@ impl Ready {
             Kernel::Lanes => Self::Lanes,
             #[cfg(target_arch = "x86_64")]
             Kernel::Tiles(parts) => Self::Tiles(Tiles::new(), parts),
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Dots => Self::Dots,
         }
     }
 
@@ -129,6 +154,8 @@ impl Ready {
             Self::Lanes => lanes::multiply(cast_slice(left), cast_slice(right), start, sums),
             #[cfg(target_arch = "x86_64")]
             Self::Tiles(tiles, parts) => tiles.multiply(left, right, *parts, start, sums),
+            #[cfg(target_arch = "x86_64")]
+            Self::Dots => dots::multiply(left, right, start, sums),
         }
     }
 }
@@ -522,8 +549,13 @@ mod tests {
     }
 
     fn kernels() -> Vec<(Kernel, f64)> {
-        let half = Kernel::half().map(|kernel| (kernel, 2e-2));
-        [Some((Kernel::Lanes, 1e-6)), Some((Kernel::full(), 1e-6)), half].into_iter().flatten().collect()
+        let mut all = vec![(Kernel::Lanes, 1e-6), (Kernel::full(), 1e-6)];
+        all.extend(Kernel::half().map(|kernel| (kernel, 2e-2)));
+        #[cfg(target_arch = "x86_64")]
+        if bf16::available() {
+            all.push((Kernel::Dots, 2e-2));
+        }
+        all
     }
 
     /// `left[n] · right[m]` in double precision, as a share of the product of their lengths.
