@@ -27,6 +27,12 @@ to_numpy = torch.Tensor.numpy
 torch.Tensor.numpy = lambda self, *args, **kwargs: to_numpy(
     self.float() if self.dtype == torch.bfloat16 else self, *args, **kwargs)
 
+# Nor has torch draws in it on a CPU: they are made in float32.
+for name in ["_standard_gamma", "poisson"]:
+    def draw(rate, *args, of=getattr(torch, name), **kwargs):
+        return of(rate.float(), *args, **kwargs).to(rate.dtype)
+    setattr(torch, name, draw)
+
 
 def about():
     import anndata, numpy, scvi
