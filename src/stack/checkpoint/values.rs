@@ -61,6 +61,17 @@ impl Values {
         }
         Ok(Some(Self(Held::Mapped { map: map.clone(), start, bytes })))
     }
+
+    /// Gives the memory of mapped values back; they are fetched from the file when they are read again.
+    pub fn release(&self) {
+        #[cfg(unix)]
+        if let Held::Mapped { map, start, bytes } = &self.0 {
+            // SAFETY: the map is of a file and never written, so that nothing is lost. Where the system
+            // does not follow the advice, the memory just stays in use.
+            #[expect(unsafe_code, reason = "the advice loses what was written to private memory")]
+            let _ = unsafe { map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, *start, *bytes) };
+        }
+    }
 }
 
 impl Deref for Values {

@@ -463,6 +463,13 @@ impl Reader<'_> {
 
     /// Weights in lower precision are packed once: that is what they are smaller for.
     fn pack(&self, weight: Weight) -> Weight {
-        if self.kernel == Kernel::full() { weight } else { Weight::Kept(Kept::new(self.kernel, weight.rows())) }
+        if self.kernel == Kernel::full() {
+            return weight;
+        }
+        let kept = Kept::new(self.kernel, weight.rows());
+        if let Weight::Values { values, .. } = &weight {
+            values.release();
+        }
+        Weight::Kept(kept)
     }
 }
