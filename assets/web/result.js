@@ -17,7 +17,7 @@ export function showResult(result, run) {
   showFigures(result, ownBaseline);
   showLinks(result);
   showComponents(result, ownBaseline);
-  showMeasured(result.measured, ownBaseline);
+  showMeasured(result.measured, ownBaseline, result.simulated);
   showGenes(result);
   showSets(result.enriched_pathways);
   showFactors(result.activated_tfs);
@@ -93,12 +93,14 @@ function againstChance({ percentile, draws }) {
   return `above ${share} of ${counted(draws, 'random draw')}`;
 }
 
-function showMeasured(measured, ownBaseline) {
+function showMeasured(measured, ownBaseline, simulated) {
   $('measured-block').hidden = !measured;
   if (!measured) return;
   const { answer, baseline, n_top: top } = measured;
-  $('measured-text').textContent = `The atlas holds ${counted(measured.n_measured_cells, 'cell')} that were really measured in this `
-    + `state. They were kept out of the prompt, and the prediction is compared with them over ${counted(measured.n_genes, 'gene')}.`;
+  const cells = counted(measured.n_measured_cells, 'cell');
+  $('measured-text').textContent = (simulated ? `The simulated atlas holds ${cells} in this state. `
+    : `The atlas holds ${cells} that were really measured in this state. `)
+    + `They were kept out of the prompt, and the prediction is compared with them over ${counted(measured.n_genes, 'gene')}.`;
   const rows = [
     ['Correlation of changes, all genes', fixed(answer.pearson), fixed(baseline.pearson)],
     [`Correlation, the ${top} largest measured changes`, fixed(answer.pearson_top), fixed(baseline.pearson_top)],

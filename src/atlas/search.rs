@@ -68,7 +68,19 @@ impl Atlas {
             donors: distinct(&|set| set.key.donor.clone()),
             perturbations: distinct(&|set| Some(set.key.condition.perturbation()?.name().to_owned())),
             datasets: distinct(&|set| Some(set.key.dataset.clone())),
+            organisms: self.organisms().await?,
         })
+    }
+
+    /// The organisms of the data sets, each once.
+    async fn organisms(&self) -> Result<Vec<String>, Error> {
+        let datasets = self.database.datasets().await?;
+        Ok(datasets
+            .into_iter()
+            .filter_map(|dataset| dataset.summary.organism)
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect())
     }
 
     /// Controls of the data sets and cell types in which the perturbation of a question was measured,

@@ -28,19 +28,21 @@ log-normalised. With an --output that ends in .h5ad the input is copied and gets
 scanpy plots.
 
 Methods:
-  wilcoxon             rank-sum test as scanpy's with tie_correct=True: no continuity correction. With --continuity \
-as scipy, R and Seurat, illico and pdex
+  wilcoxon             rank-sum test as scanpy's with tie_correct=True: no continuity
+                       correction; with --continuity as scipy, R and Seurat, illico and pdex
   t-test               Welch's t-test
   t-test_overestim_var the same with the group's number of cells for the reference, as in scanpy
-  pseudobulk           counts added up by donor (--donor), median-of-ratios scaling, moderated t-test on log2 counts \
-per million with a trend (limma-trend); donors on both sides are compared with themselves
+  pseudobulk           counts added up by donor (--donor), median-of-ratios scaling, moderated
+                       t-test on log2 counts per million with a trend (limma-trend); donors on
+                       both sides are compared with themselves
 
 Cells of one donor are alike, so tests of cells find too much where donors differ: prefer pseudobulk with donors to \
 compare.
 
   haystack de cells.h5ad --groupby condition --group stim --reference ctrl
   haystack de cells.h5ad --groupby cell_type --method t-test --output markers.h5ad
-  haystack de cells.h5ad --groupby condition --group stim --reference ctrl --method pseudobulk --donor donor")]
+  haystack de cells.h5ad --groupby condition --group stim --reference ctrl \\
+    --method pseudobulk --donor donor")]
 pub struct Args {
     /// Cells (.h5ad)
     #[arg(value_name = "FILE")]

@@ -202,7 +202,13 @@ async fn holdings(database: &Database) -> Vec<Part> {
         Ok(held) => held,
         Err(error) => return vec![broken("knowledge", &error, "the database may be damaged; restore a backup")],
     };
-    let atlas = format!("{} data sets, {} cells", held.datasets, held.cells);
+    let simulated = match held.simulated {
+        0 => String::new(),
+        n if n == held.datasets => " (simulated)".to_owned(),
+        n => format!(" ({n} of the data sets simulated)"),
+    };
+    let sets = if held.datasets == 1 { "1 data set".to_owned() } else { format!("{} data sets", held.datasets) };
+    let atlas = format!("{sets}, {} cells{simulated}", held.cells);
     let ontologies = format!("{} ontologies, {} terms", held.ontologies, held.ontology_terms);
     let knowledge = format!(
         "{} perturbations, {} gene sets, {} regulator-target pairs, {} markers",
@@ -234,14 +240,16 @@ async fn objects(config: &Config) -> (Option<Objects>, Part) {
 }
 
 async fn predictor(config: &Config, objects: Option<&Objects>) -> Part {
-    let Predictor::Stack { model } = &config.predictor else {
-        return ok("predictor", "mean-shift, the baseline");
-    };
     let Some(objects) = objects else {
-        let found = format!("STACK model {model}, which cannot be looked for");
-        return warning("predictor", found, "see objects above");
+        return warning("predictor", "the models cannot be looked for", "see objects above");
     };
-    match objects.models().await {
+    let held = objects.models().await;
+    let Predictor::Stack { model } = &config.predictor else {
+        let models = held.ok().filter(|held| !held.is_empty());
+        let models = models.map_or_else(String::new, |held| format!("; models held: {}", held.join(", ")));
+        return ok("predictor", format!("mean-shift, the baseline{models}"));
+    };
+    match held {
         Ok(held) if held.contains(model) => ok("predictor", format!("STACK model {model}")),
         Ok(_) => broken(
             "predictor",

@@ -61,7 +61,8 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     obs_source: Option<String>,
 
-    /// Memory for the counts; beyond it they go to temporary files, without effect on the numbers
+    /// Memory for the counts; beyond it they go to temporary files in TMPDIR, without effect on
+    /// the numbers
     #[arg(long, value_name = "GIB", default_value_t = 4.0, value_parser = gib)]
     memory: f64,
 
@@ -158,9 +159,11 @@ async fn job(args: &Args, objects: &Objects) -> Result<Summary> {
         objects.fetch(&location, scratch.path()).await
     };
     let argument = |text: &String| Location::from_argument(text);
+    let model = model::location(args.model.clone());
+    model::check(&model, objects).await?;
     let inputs = Inputs {
         cells: fetch(&args.cells, argument(&args.cells)).await?,
-        model: fetch(&args.model, model::location(args.model.clone())).await?,
+        model: fetch(&args.model, model).await?,
         genes: match &args.genes {
             Some(genes) => Some(fetch(genes, argument(genes)).await?),
             None => None,

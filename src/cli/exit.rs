@@ -214,7 +214,10 @@ impl From<database::Error> for Error {
         };
         let kind = match &error {
             _ if error.is_transient() => Kind::TryAgain,
-            database::Error::Address(_) | database::Error::Schema(_) | database::Error::Open { .. } => Kind::Usage,
+            database::Error::Address(_)
+            | database::Error::Absent { .. }
+            | database::Error::Schema(_)
+            | database::Error::Open { .. } => Kind::Usage,
             database::Error::Lock { .. } => Kind::Failed,
             _ => Kind::Bug,
         };

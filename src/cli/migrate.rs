@@ -9,7 +9,7 @@ pub struct Args {}
 
 /// Applies the missing steps and says how many there were.
 pub async fn run(_: Args, config: Config) -> Result {
-    let database = open::any_database(&config).await?;
+    let database = open::new_database(&config).await?;
     let applied = database.migrate().await?;
     let version = database.schema_version().await?;
     database.close().await;

@@ -10,8 +10,9 @@ use crate::knowledge::Knowledge;
 use crate::objects::{ObjectKey, Objects};
 use crate::orchestrate::Context;
 
-/// The database, whatever its schema. Makes the home folder for a SQLite file in it.
-pub async fn any_database(config: &Config) -> Result<Database> {
+/// The database, whatever its schema; made if it is not there yet, as is the home folder for a SQLite
+/// file in it.
+pub async fn new_database(config: &Config) -> Result<Database> {
     if let config::Database::Sqlite { .. } = config.database {
         std::fs::create_dir_all(&config.home).map_err(|error| {
             Error::usage(format!("cannot make the home folder {}: {error}", config.home.display()))
@@ -23,7 +24,7 @@ pub async fn any_database(config: &Config) -> Result<Database> {
 
 /// The database, with the schema this program was built for.
 pub async fn database(config: &Config) -> Result<Database> {
-    let database = any_database(config).await?;
+    let database = Database::open_existing(config.database.url()).await?;
     database.check_schema().await?;
     Ok(database)
 }

@@ -9,8 +9,10 @@ use crate::api;
 use crate::config::Config;
 use crate::domain::RunId;
 use crate::domain::evaluation::{GeneChange, RunResult};
+use crate::domain::query::StructuredQuery;
 use crate::domain::run::{ControlStrategy, EffectiveControl, Iteration, Lifecycle, Measured, Predictor};
 use crate::domain::score::Outcome;
+use crate::domain::sentence::sentence;
 use crate::executor::Executor;
 use crate::knowledge::question;
 use crate::objects::ObjectKey;
@@ -172,9 +174,16 @@ fn outputs(id: &RunId) -> [(&'static str, ObjectKey); 4] {
 }
 
 async fn print(ctx: &Context, id: &RunId, result: &RunResult) -> Result {
+    let record = ctx.database.run(id).await?.ok_or_else(|| Error::bug(format!("run {id} vanished")))?;
     let iterations = ctx.database.iterations(id).await?;
     if result.simulated {
         println!("SIMULATED cells: for trying the software, not for conclusions\n");
+    }
+    if let Some(query) = &record.structured_query {
+        println!("Read as   {}", read_as(query));
+        for note in &query.notes {
+            println!("          {}", sentence(note));
+        }
     }
     let show = |score: Option<u32>| score.map_or("no score".to_owned(), |score| format!("{score} / 10"));
     match &result.model {
@@ -192,15 +201,22 @@ async fn print(ctx: &Context, id: &RunId, result: &RunResult) -> Result {
     }
     if let Some(measured) = &result.measured {
         let r = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.2}"));
+        let cells = if result.simulated { "simulated cells held out" } else { "measured cells held out" };
+        let baseline = match result.model {
+            Some(_) => format!(", baseline {}", r(measured.baseline.pearson)),
+            None => String::new(),
+        };
         println!(
-            "\nAgainst {} measured cells (Pearson of log2 fold changes, {} genes): answer {}, baseline {}",
+            "\nAgainst {} {cells}: Pearson correlation of log2 fold changes over {} genes {}{baseline}",
             measured.n_treatment,
             measured.n_genes,
             r(measured.answer.pearson),
-            r(measured.baseline.pearson)
         );
     }
-    println!("\n{} genes predicted to change", result.answer.n_de_genes);
+    match result.answer.n_de_genes {
+        1 => println!("\n1 gene predicted to change"),
+        n => println!("\n{n} genes predicted to change"),
+    }
     print_genes("Up", &result.answer.top_upregulated);
     print_genes("Down", &result.answer.top_downregulated);
     if !result.answer.enriched_pathways.is_empty() {
@@ -213,11 +229,27 @@ async fn print(ctx: &Context, id: &RunId, result: &RunResult) -> Result {
             );
         }
     }
-    println!();
+    println!("\nRun {id}, seed {}", record.settings.seed);
     for (_, key) in outputs(id) {
         println!("{}", ctx.objects.address_of(&key));
     }
     Ok(())
+}
+
+/// What the question was taken to ask about, with the ids.
+fn read_as(query: &StructuredQuery) -> String {
+    let mut parts = vec![format!("{} ({})", query.cell_type.name, query.cell_type.id)];
+    if let Some(perturbation) = &query.perturbation {
+        parts.push(match perturbation.ids.first() {
+            Some(id) => format!("{} ({id})", perturbation.name),
+            None => perturbation.name.clone(),
+        });
+    }
+    parts.extend(
+        [&query.tissue, &query.disease].into_iter().flatten().map(|term| format!("{} ({})", term.name, term.id)),
+    );
+    parts.extend(query.donor.as_ref().map(|donor| format!("donor {donor}")));
+    parts.join(", ")
 }
 
 fn print_iteration(best: &Iteration) {

@@ -101,7 +101,8 @@ impl Database {
 pub struct Invocation {
     /// `RUN_ID`, as written.
     pub run_id: Option<String>,
-    /// `CONTROL_STRATEGY`, if it names one; another text counts as not set.
+    /// `CONTROL_STRATEGY`, if it names one; another text counts as not set. New runs take it where nothing
+    /// else is asked for, and the run of `RUN_ID` in any case.
     pub control_strategy: Option<ControlStrategy>,
 }
 
@@ -197,7 +198,7 @@ impl Config {
     /// What a run does where nobody said otherwise, with a seed of its own.
     pub fn run_settings(&self) -> Settings {
         Settings {
-            control_strategy: ControlStrategy::default(),
+            control_strategy: self.invocation.control_strategy.unwrap_or_default(),
             predictor: self.predictor.clone(),
             max_iterations: self.iteration.max_iterations,
             score_threshold: self.iteration.score_threshold,

@@ -170,7 +170,7 @@ impl Evaluation {
         within_f64("evaluation.lfc_threshold", self.lfc_threshold, 0.0, 100.0)?;
         within_f64("evaluation.padj_threshold", self.padj_threshold, 0.0, 1.0)?;
         within("evaluation.min_cells", self.min_cells, 2, 100_000)?;
-        within("evaluation.null_draws", self.null_draws, 1, 1_000_000)
+        within("evaluation.null_draws", self.null_draws, 200, 1_000_000)
     }
 }
 

@@ -14,6 +14,12 @@ pub enum Error {
         /// What the driver said.
         source: sqlx::Error,
     },
+    /// There is no such file.
+    #[error("there is no database at {place}; run 'haystack migrate' first")]
+    Absent {
+        /// Its address.
+        place: String,
+    },
     /// The schema is older or newer than this program.
     #[error("{0}")]
     Schema(String),
@@ -62,7 +68,7 @@ impl Error {
         match self {
             Self::Open { source, .. } | Self::Query(source) => may_pass(source),
             Self::Busy { .. } => true,
-            Self::Address(_) | Self::Schema(_) | Self::Stored { .. } | Self::Lock { .. } => false,
+            Self::Address(_) | Self::Absent { .. } | Self::Schema(_) | Self::Stored { .. } | Self::Lock { .. } => false,
         }
     }
 }

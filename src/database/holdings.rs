@@ -9,6 +9,8 @@ use super::{Database, Dialect, Result};
 pub struct Holdings {
     /// Data sets.
     pub datasets: u64,
+    /// Those of them whose cells are simulated.
+    pub simulated: u64,
     /// Cells over all data sets.
     pub cells: u64,
     /// Ontologies.
@@ -34,6 +36,7 @@ impl Database {
         };
         Ok(Holdings {
             datasets: count("SELECT count(*) FROM datasets").await?,
+            simulated: count("SELECT count(*) FROM datasets WHERE simulated").await?,
             cells: count("SELECT CAST(coalesce(sum(n_cells), 0) AS BIGINT) FROM datasets").await?,
             ontologies: count("SELECT count(*) FROM ontologies").await?,
             ontology_terms: count("SELECT count(*) FROM ontology_terms").await?,

@@ -52,6 +52,10 @@ impl Database {
 
     /// The same, but an absent SQLite file is an error.
     pub async fn open_existing(url: &str) -> Result<Self> {
+        let file = url.strip_prefix("sqlite://").map(|rest| rest.split('?').next().unwrap_or(rest));
+        if file.is_some_and(|file| !std::path::Path::new(file).exists()) {
+            return Err(Error::Absent { place: shown_address(url) });
+        }
         Self::open_as(url, "rw").await
     }
 

@@ -228,6 +228,14 @@ impl Database {
         Ok(asked)
     }
 
+    /// Changes how a run is to be answered.
+    pub async fn set_settings(&self, id: &RunId, settings: &Settings) -> Result<()> {
+        let sql = "UPDATE runs SET settings = $2, control_strategy = $3, updated_at = $4 WHERE run_id = $1";
+        let query = sqlx::query(sql).bind(id.as_str()).bind(to_json(settings)?);
+        query.bind(settings.control_strategy.as_str()).bind(now()).execute(&self.pool).await?;
+        Ok(())
+    }
+
     /// Stores the understood question.
     pub async fn set_structured_query(&self, id: &RunId, query: &StructuredQuery) -> Result<()> {
         let sql = "UPDATE runs SET structured_query = $2, updated_at = $3 WHERE run_id = $1";

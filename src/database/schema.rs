@@ -45,7 +45,7 @@ impl Database {
     async fn apply(&self) -> Result<usize> {
         let before = self.schema_version().await?;
         if before > newest() {
-            return Err(too_new(before));
+            return Err(self.too_new(before));
         }
         let steps = STEPS.map(|(number, name, sqlite, postgres)| {
             let sql = match self.dialect {
@@ -64,15 +64,24 @@ impl Database {
         let version = self.schema_version().await?;
         match version.cmp(&newest()) {
             std::cmp::Ordering::Equal => Ok(()),
-            std::cmp::Ordering::Greater => Err(too_new(version)),
+            std::cmp::Ordering::Greater => Err(self.too_new(version)),
             std::cmp::Ordering::Less if version == 0 => {
-                Err(Error::Schema("the database is empty; run 'haystack migrate' first".to_owned()))
+                Err(Error::Schema(format!("the database {} is empty; run 'haystack migrate' first", self.place())))
             }
             std::cmp::Ordering::Less => Err(Error::Schema(format!(
-                "the database has schema version {version}, this program needs {}; run 'haystack migrate' first",
+                "the database {} has schema version {version}, this program needs {}; run 'haystack migrate' first",
+                self.place(),
                 newest()
             ))),
         }
+    }
+
+    fn too_new(&self, version: i64) -> Error {
+        Error::Schema(format!(
+            "the database {} has schema version {version}, newer than this program's {}; use a newer haystack",
+            self.place(),
+            newest()
+        ))
     }
 
     /// Number of the last step that was applied, 0 for an empty database.
@@ -92,11 +101,4 @@ impl Database {
 
 fn newest() -> i64 {
     STEPS[STEPS.len() - 1].0
-}
-
-fn too_new(version: i64) -> Error {
-    Error::Schema(format!(
-        "the database has schema version {version}, newer than this program's {}; use a newer haystack",
-        newest()
-    ))
 }

@@ -34,6 +34,12 @@ pub enum Error {
         /// Full address.
         place: String,
     },
+    /// There is no such file on this machine.
+    #[error("there is no file {}", path.display())]
+    NoFile {
+        /// As it was named.
+        path: std::path::PathBuf,
+    },
     /// It has no key, or the text is none.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -262,7 +268,14 @@ impl Objects {
         let mut names: Vec<_> =
             listed.common_prefixes.iter().filter_map(|folder| Some(folder.filename()?.to_owned())).collect();
         names.sort();
-        Ok(names)
+        // Without its description a model is not there yet.
+        let mut whole = Vec::with_capacity(names.len());
+        for name in names {
+            if self.exists(&ObjectKey::Model { name: name.clone(), file: "model.json".to_owned() }).await? {
+                whole.push(name);
+            }
+        }
+        Ok(whole)
     }
 
     /// Writes, reads and deletes a small object, to see whether the store works.

@@ -33,7 +33,7 @@ impl Objects {
             Place::File(file) => {
                 return match tokio::fs::try_exists(&file).await {
                     Ok(true) => Ok(file),
-                    Ok(false) => Err(Error::NotFound { place: file.display().to_string() }),
+                    Ok(false) => Err(Error::NoFile { path: file }),
                     Err(source) => Err(Error::file("read", &file, source)),
                 };
             }

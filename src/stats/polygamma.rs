@@ -63,7 +63,6 @@ pub fn trigamma_inverse(x: f64) -> f64 {
 }
 
 #[cfg(test)]
-#[expect(clippy::excessive_precision, reason = "the digits as mpmath gives them")]
 mod tests {
     use super::*;
 

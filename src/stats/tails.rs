@@ -75,7 +75,6 @@ fn fraction(a: f64, b: f64, x: f64) -> f64 {
 }
 
 #[cfg(test)]
-#[expect(clippy::excessive_precision, reason = "the digits as mpmath gives them")]
 mod tests {
     use super::*;
 

@@ -109,6 +109,46 @@ async fn a_newer_schema_is_left_alone() {
     }
 }
 
+#[tokio::test]
+async fn nothing_starts_on_an_older_schema() {
+    for database in empty_databases().await {
+        let home = tempfile::tempdir().unwrap();
+        database.migrate().await.unwrap();
+        sqlx::any::install_default_drivers();
+        let pool = sqlx::AnyPool::connect(&database.url).await.unwrap();
+        let older = "DELETE FROM _sqlx_migrations WHERE version = (SELECT max(version) FROM _sqlx_migrations)";
+        sqlx::raw_sql(older).execute(&pool).await.unwrap();
+        for args in [
+            &["serve"][..],
+            &["run", "How would B cells respond to interferon beta?"],
+            &["resolve", "--kind", "tissue"],
+        ] {
+            let report = fails(haystack(home.path()).args(args).env("DATABASE_URL", &database.url), 2);
+            assert!(report.contains("'haystack migrate'") && report.contains(database.place()), "{report}");
+        }
+    }
+}
+
+/// A mistyped address must not look like an empty database from then on.
+#[test]
+fn looking_for_a_database_makes_none() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("mistyped.db");
+    let url = format!("sqlite://{}", file.display());
+    for args in [
+        &["serve"][..],
+        &["run", "How would B cells respond to interferon beta?"],
+        &["orchestrate", "--run-id", "run_0123456789ab"],
+        &["resolve", "--kind", "cell-type", "B cell"],
+        &["import", "starter"],
+    ] {
+        let report = fails(haystack(home.path()).args(args).env("DATABASE_URL", &url), 2);
+        assert!(report.contains("there is no database at") && report.contains("mistyped.db"), "{report}");
+        assert!(report.contains("'haystack migrate'"), "{report}");
+        assert!(!file.exists(), "{args:?}");
+    }
+}
+
 #[test]
 fn a_database_that_cannot_be_reached_is_named_without_its_password() {
     let home = tempfile::tempdir().unwrap();

@@ -46,6 +46,7 @@ fn holdings() -> Holdings {
         donors: owned(&["KD_047", "Donor1", "101", "1488"]),
         perturbations: owned(&["ADT-1004", "interferon beta"]),
         datasets: owned(&["kang", "parse_pbmc"]),
+        organisms: owned(&["Homo sapiens"]),
     }
 }
 
@@ -158,7 +159,7 @@ fn questions_are_understood_in_many_ways_of_asking() {
 }
 
 /// Question, kind of failure, words that its message and hint must have.
-const REFUSED: [(&str, FailureKind, &[&str]); 26] = [
+const REFUSED: [(&str, FailureKind, &[&str]); 27] = [
     ("B cells?", QueryParsingError, &["8 characters", "10"]),
     ("How would macrophages respond?", QueryParsingError, &["macrophage", "CL:0000235"]),
     ("Tell me about macrophages please", QueryParsingError, &["macrophage"]),
@@ -188,6 +189,7 @@ const REFUSED: [(&str, FailureKind, &[&str]); 26] = [
     ("How would NK cells respond to IL-2 and IL-15?", QueryParsingError, &["interleukin-2", "interleukin-15"]),
     ("How would B cells and T cells respond to IL-4?", QueryParsingError, &["B cell", "T cell"]),
     ("How would B cells of donor KD_048 respond to IL-4?", EntityResolutionError, &["'KD_048'", "KD_047"]),
+    ("How would mouse B cells respond to interferon beta?", EntityResolutionError, &["mouse", "Homo sapiens"]),
     ("How would respond to interferon beta the florbs of the lung?", EntityResolutionError, &["florbs"]),
 ];
 
@@ -249,6 +251,7 @@ fn notes_say_how_names_were_read_and_what_was_left_out() {
     let (knowledge, holdings) = (starter(), holdings());
     let notes = |question: &str| understand_with(&knowledge, &holdings, question).unwrap().notes;
     assert_eq!(notes("How would the B cell respond to interferon beta?"), Vec::<String>::new());
+    assert_eq!(notes("How would the human B cell respond to interferon beta?"), Vec::<String>::new());
     let all = notes("How would exhausted B cells respond to IFNb after 24 hours?").join("; ");
     for expected in [
         "'IFNb' was read as the perturbation interferon beta (uniprot:P01574)",

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use haystack::domain::RunId;
-use haystack::domain::run::Phase;
+use haystack::domain::run::{ControlStrategy, JobHandle, Measured, Phase, Predictor, Settings};
 use serde_json::{Value, json};
 
 use crate::support::program::{Server, finish, haystack, succeed};
@@ -183,6 +183,10 @@ fn the_starter_answers_and_says_that_it_is_simulated() {
     let args = ["run", "How would CD14 monocytes respond to interferon beta?", "--seed", "1"];
     let text = succeed(home.path(), &database, &args);
     assert!(text.starts_with("SIMULATED"), "{text}");
+    for expected in ["Read as   CD14-positive monocyte (CL:0001054), interferon beta (uniprot:P01574)", ", seed 1\n"] {
+        assert!(text.contains(expected), "{text}");
+    }
+    assert!(text.contains("simulated cells held out") && !text.contains("measured"), "{text}");
     let json = succeed(home.path(), &database, &[&args[..], &["--json"]].concat());
     let report: Value = serde_json::from_str(&json).unwrap();
     assert_eq!(report["result"]["simulated"], true);
@@ -191,7 +195,7 @@ fn the_starter_answers_and_says_that_it_is_simulated() {
     assert_eq!(report["query"]["cell_type"]["id"], "CL:0001054");
     check_outputs(&report);
     let markdown = std::fs::read_to_string(report["outputs"]["report_md"].as_str().unwrap()).unwrap();
-    assert!(markdown.to_lowercase().contains("simulated"), "{markdown}");
+    assert!(markdown.to_lowercase().contains("simulated") && !markdown.contains("really measured"), "{markdown}");
     // The same once more changes nothing and is quick.
     succeed(home.path(), &database, &["import", "starter"]);
     let again: Value =
@@ -279,6 +283,40 @@ async fn a_killed_run_does_not_stay_running() {
         let status = server.finished(run.as_str()).await;
         assert_eq!(status["status"], "failed", "{status}");
         assert!(status["error_message"].as_str().unwrap().contains("was stopped before"), "{status}");
+    }
+}
+
+/// A job template says what to compare with by an environment variable; a server's own variable leaves
+/// the runs it starts alone.
+#[tokio::test]
+async fn the_environment_of_a_job_chooses_its_control() {
+    let database = databases().await.swap_remove(0);
+    let home = tempfile::tempdir().unwrap();
+    succeed(home.path(), &database.url, &["import", "starter"]);
+    for (by_variable, expected) in [(true, "query_as_control"), (false, "synthetic_control")] {
+        let run = RunId::random();
+        let settings = Settings {
+            control_strategy: ControlStrategy::SyntheticControl,
+            predictor: Predictor::MeanShift,
+            max_iterations: 1,
+            score_threshold: 7,
+            seed: 1,
+            measured: Measured::HoldOut,
+            pathway_enrichment: true,
+        };
+        let job = JobHandle("a job of another machine".into());
+        database.create_run(&run, "a@b.org", STARTER_QUESTION, &settings, &job).await.unwrap();
+        let mut command = haystack(home.path(), &database.url);
+        command.arg("orchestrate").env("CONTROL_STRATEGY", "query_as_control");
+        match by_variable {
+            true => command.env("RUN_ID", run.as_str()),
+            false => command.args(["--run-id", run.as_str()]),
+        };
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let record = database.run(&run).await.unwrap().unwrap();
+        assert_eq!(record.settings.control_strategy.as_str(), expected);
+        assert_eq!(record.control_strategy_effective.unwrap().as_str(), expected);
     }
 }
 

@@ -28,6 +28,10 @@ pub struct Args {
     /// Licence of the weights; stored with every prediction made with them
     #[arg(long, value_name = "TEXT")]
     licence: Option<String>,
+
+    /// Print what was imported as JSON
+    #[arg(long)]
+    json: bool,
 }
 
 fn name(text: &str) -> std::result::Result<String, String> {
@@ -37,7 +41,7 @@ fn name(text: &str) -> std::result::Result<String, String> {
 /// Runs the mode.
 pub async fn run(args: Args, config: Config) -> Result {
     let objects = open::objects(&config)?;
-    let Args { checkpoint, genes, name, licence } = args;
+    let Args { checkpoint, genes, name, licence, json } = args;
     let scratch = tempfile::tempdir().map_err(|error| Error::failed(format!("no temporary folder: {error}")))?;
     let (folder, new_name) = (scratch.path().to_owned(), name.clone());
     let converted = tokio::task::spawn_blocking(move || -> Result<About> {
@@ -53,8 +57,7 @@ pub async fn run(args: Args, config: Config) -> Result {
         }
         if known.licence == about.licence || about.licence.is_none() {
             eprintln!("Model {name} is there already, with the same weights and genes; nothing to do");
-            println!("{}", serde_json::to_string(&known).map_err(Error::bug)?);
-            return Ok(());
+            return show(&known, json);
         }
     }
     // The description goes last: a model without it is not there.
@@ -78,7 +81,13 @@ pub async fn run(args: Args, config: Config) -> Result {
             "Hint: state the licence of the weights with --licence; Arc's published STACK weights are for non-commercial use"
         );
     }
-    println!("{}", serde_json::to_string(&about).map_err(Error::bug)?);
+    show(&about, json)
+}
+
+fn show(about: &About, json: bool) -> Result {
+    if json {
+        println!("{}", serde_json::to_string(about).map_err(Error::bug)?);
+    }
     Ok(())
 }
 

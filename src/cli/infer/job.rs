@@ -106,9 +106,12 @@ type Inputs = BTreeMap<String, PathBuf>;
 /// Brings every input here, each once.
 async fn fetch(request: &InferRequest, objects: &Objects, scratch: &Path, bar: &Bar) -> Result<Inputs> {
     let cells = request.arms.iter().flat_map(|arm| [Some(&arm.prompt), arm.control.as_ref()]);
-    let model = [request.model.as_ref(), request.genes.as_ref(), Some(&request.query)];
+    let others = [request.model.as_ref(), request.genes.as_ref(), Some(&request.query)];
     let mut inputs = Inputs::new();
-    for location in model.into_iter().chain(cells).flatten() {
+    if let Some(location) = &request.model {
+        model::check(location, objects).await?;
+    }
+    for location in others.into_iter().chain(cells).flatten() {
         if let Entry::Vacant(place) = inputs.entry(location.to_string()) {
             bar.say(format!("fetching {location}"));
             place.insert(objects.fetch(location, scratch).await?);

@@ -23,7 +23,8 @@ use crate::stack::model::Precision;
 
 const EXAMPLE: &str = "\
 For example, stimulated cells of some types as the prompt, unstimulated cells of another as the query:
-  haystack infer --model stack-large --prompt stimulated.h5ad --query b_cells.h5ad --output predicted.h5ad
+  haystack infer --model stack-large --prompt stimulated.h5ad --query b_cells.h5ad \\
+    --output predicted.h5ad
 
 The last line of standard output is a summary in JSON. Addresses are gs://, s3:// or file://.";
 
@@ -127,7 +128,7 @@ pub struct Args {
     batch_size: u32,
 
     /// Memory for the query cells, and as much for what is computed of them; beyond it they go to temporary
-    /// files, without effect on the numbers
+    /// files in TMPDIR, without effect on the numbers
     #[arg(long, value_name = "GIB", default_value_t = 4.0, value_parser = gib)]
     memory: f64,
 

@@ -7,9 +7,10 @@ use std::thread::JoinHandle;
 use candle_core::Device;
 
 use super::DeviceArg;
-use crate::cli::{Error, Result};
+use crate::cli::{Error, Result, open};
 use crate::domain::inference::Location;
-use crate::objects::{ObjectKey, check_name};
+use crate::domain::run::Predictor;
+use crate::objects::{ObjectKey, Objects, check_name};
 use crate::stack::checkpoint::Checkpoint;
 use crate::stack::folder::{self, GENES_FILE};
 use crate::stack::genes::GeneList;
@@ -90,6 +91,18 @@ pub fn location(text: String) -> Location {
         return Location::Key(ObjectKey::model_folder(&text));
     }
     Location::from_argument(&text)
+}
+
+/// Fails when it is the name of a model that is not imported.
+pub async fn check(location: &Location, objects: &Objects) -> Result {
+    let name = match location {
+        Location::Key(key) => key.strip_prefix("models/").filter(|name| !name.contains('/')),
+        _ => None,
+    };
+    match name {
+        Some(name) => open::check_predictor(objects, &Predictor::Stack { model: name.to_owned() }).await,
+        None => Ok(()),
+    }
 }
 
 /// Reads a model from this machine.

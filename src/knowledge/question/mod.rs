@@ -5,6 +5,7 @@
 //! question is worth nothing.
 
 mod names;
+mod organism;
 mod slots;
 mod words;
 
@@ -37,6 +38,8 @@ pub struct Holdings {
     pub perturbations: Vec<String>,
     /// Data sets.
     pub datasets: Vec<String>,
+    /// Organisms, as the data name them; if there are none, the question's is left aside.
+    pub organisms: Vec<String>,
 }
 
 /// The question without white space around it, if it is neither too short nor too long.
@@ -92,6 +95,7 @@ pub fn understand_with(knowledge: &Knowledge, holdings: &Holdings, question: &st
     let names = names::find(&words, knowledge, &|text| held_perturbation(text, holdings));
     let reading = Reading { words, names, knowledge, holdings };
     reading.check_turned()?;
+    let organism = reading.organism()?;
     let donor = reading.donor()?;
     let perturbation = reading.perturbation()?;
     let task = reading.task(perturbation.is_some(), donor.is_some()).ok_or_else(|| reading.no_perturbation())?;
@@ -101,7 +105,7 @@ pub fn understand_with(knowledge: &Knowledge, holdings: &Holdings, question: &st
         task,
         tissue: reading.tissue(),
         disease: reading.of(Kind::Disease).find_map(Name::term).cloned(),
-        notes: reading.notes(&cell_type, donor.as_deref()),
+        notes: reading.notes(&cell_type, &[donor.as_deref(), organism]),
         cell_type,
         perturbation,
         donor,
@@ -385,7 +389,25 @@ impl Reading<'_> {
         })
     }
 
-    fn notes(&self, cell_type: &Term, donor: Option<&str>) -> Vec<String> {
+    /// The word that names an organism, where one does.
+    fn organism(&self) -> Result<Option<&str>, Failure> {
+        let Some((word, organism)) = organism::find(&self.words) else { return Ok(None) };
+        if self.holdings.organisms.iter().any(|held| organism.is_called(held)) {
+            return Ok(Some(word));
+        }
+        if self.holdings.organisms.is_empty() {
+            return Ok(None);
+        }
+        let held = self.holdings.organisms.join(" and ");
+        Err(Failure {
+            kind: FailureKind::EntityResolutionError,
+            message: format!("the question is about {} cells, and the data sets held are of {held}", organism.name),
+            hint: Some(format!("ask without '{word}', or import a data set of {} first", organism.name)),
+        })
+    }
+
+    /// What a reader of the answer should know; words taken elsewhere are no news.
+    fn notes(&self, cell_type: &Term, taken: &[Option<&str>]) -> Vec<String> {
         let mut notes = Vec::new();
         for name in &self.names {
             let Some(Candidate { term, how, .. }) = name.meanings.first() else { continue };
@@ -396,8 +418,8 @@ impl Reading<'_> {
             }
         }
         let rest = slots::left_over(&self.words, &self.taken());
-        let is_donor = |word: &&str| donor.is_some_and(|donor| donor.eq_ignore_ascii_case(word));
-        let rest: Vec<_> = rest.into_iter().filter(|word| !is_donor(word)).collect();
+        let is_taken = |word: &&str| taken.iter().flatten().any(|taken| taken.eq_ignore_ascii_case(word));
+        let rest: Vec<_> = rest.into_iter().filter(|word| !is_taken(word)).collect();
         if !rest.is_empty() {
             notes.push(format!("not taken into account: '{}'", rest.join("', '")));
         }
@@ -422,7 +444,12 @@ impl Reading<'_> {
                 let what = if kind == Kind::Perturbation { "perturbations" } else { "ontology" };
                 format!("none is imported yet: use 'haystack import {what}', or 'haystack import starter' to try it")
             }
-            true => format!("'haystack resolve --kind {}' finds names that are held", kind.as_str()),
+            true => match &self.holdings.perturbations[..] {
+                held if kind == Kind::Perturbation && !held.is_empty() => {
+                    format!("cells are held under {}", few(held))
+                }
+                _ => "nothing that is held has a name like it".to_owned(),
+            },
         };
         failure(format!("no {} called '{text}' is held", kind.title()), hint)
     }
@@ -438,6 +465,15 @@ impl Reading<'_> {
 
 fn parsing(message: String, hint: String) -> Failure {
     Failure { kind: FailureKind::QueryParsingError, message, hint: Some(hint) }
+}
+
+/// The first of many names.
+fn few(names: &[String]) -> String {
+    const SHOWN: usize = 8;
+    match names.len().saturating_sub(SHOWN) {
+        0 => names.join(", "),
+        more => format!("{} and {more} more", names[..SHOWN].join(", ")),
+    }
 }
 
 fn listed(candidates: &[Candidate]) -> String {

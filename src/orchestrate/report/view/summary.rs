@@ -36,10 +36,14 @@ pub fn notices(report: &Report) -> Vec<Notice> {
 pub fn summary(report: &Report, n_up: usize, n_down: usize) -> Vec<String> {
     let mut paragraphs = vec![prediction(report, n_up, n_down), score_sentences(report)];
     if let Some(measured) = &report.result.measured {
+        let cells = counted(measured.n_treatment, "cell");
+        let held = match report.is_simulated() {
+            true => format!("The simulated atlas holds {cells} in this state, which"),
+            false => format!("The atlas holds {cells} that were really measured in this state and"),
+        };
         paragraphs.push(format!(
-            "The atlas holds {} that were really measured in this state and were kept out of the prompt. Across {} \
-             genes the predicted response correlates with theirs at {} (baseline: {}).",
-            counted(measured.n_treatment, "cell"),
+            "{held} were kept out of the prompt. Across {} genes the predicted response correlates with theirs at {} \
+             (baseline: {}).",
             count(measured.n_genes as u64),
             figure(measured.answer.pearson),
             figure(measured.baseline.pearson)
