@@ -6,8 +6,8 @@
 //! prompts are tried while that helps, and an AnnData file, a report and a log come out.
 //!
 //! One binary: `serve` (HTTP API and page), `orchestrate` (one run's loop), `infer` and `embed` (the model),
-//! `run` (all of it in a terminal), the commands that fill the stores, and the statistics each on its own
-//! (`de`, `enrich`, `prerank`, `activity`).
+//! `run` (all of it in a terminal), what fills and looks after the stores (`import`, `resolve`, `migrate`,
+//! `doctor`), and the statistics each on its own (`de`, `enrich`, `prerank`, `activity`).
 //!
 //! # The map
 //!
@@ -49,9 +49,11 @@
 //! | which columns of a file mean what | `atlas/profile.rs`, `atlas/harmonize/` |
 //! | how a score is made | `orchestrate/evaluate/`, `domain/score.rs` |
 //! | when a run stops | `orchestrate/decide.rs` |
-//! | a statistic | `stats/` and its reference numbers; its command in `cli/{de,enrich,prerank,activity}.rs` |
+//! | a statistic | `stats/` and its reference numbers; its command in `cli/{de,enrich,prerank,activity}.rs`; `make bench-stats` |
 //! | the model | `stack/` and its parity tests |
-//! | how fast it is on a processor | `stack/cpu/` and `make bench-stack` |
+//! | how checkpoints are read | `stack/checkpoint/`, `make fuzz` |
+//! | how fast the model is on a processor | `stack/cpu/` and `make bench-stack` |
+//! | how much memory many cells take | `stack/spool.rs` |
 //! | a table or query | `migrations/`, `database/<family>.rs` |
 //! | where a file is stored | `objects/key.rs` |
 //! | a setting | `assets/config.default.toml`, `config/` |
@@ -73,8 +75,9 @@
 //!
 //! **`haystack infer`** (`cli/infer/`): flags or a stored request become one
 //! [`domain::inference::InferRequest`]; [`objects`] brings the files; [`stack`] loads weights, aligns
-//! genes, arranges windows and generates; [`anndata`] writes each arm; the summary goes last, so its
-//! presence means done. No database, no clock in the result.
+//! genes, arranges windows and generates, keeping in memory what `--memory` allows and the rest in
+//! temporary files; [`anndata`] writes each arm; the summary goes last, so its presence means done. No
+//! database, no clock in the result. `haystack embed` shares all but the generation.
 
 pub mod anndata;
 pub mod api;

@@ -58,7 +58,8 @@ pub async fn run(ctx: &Context, id: &RunId) -> crate::database::Result<Ended> {
     };
     match &ended {
         Ended::Completed(result) => {
-            tracing::info!(run.id = %id, score = ?result.answer.score, "run {id} completed");
+            let score = result.answer.score.map_or("none".to_owned(), |score| score.to_string());
+            tracing::info!(run.id = %id, score, "run {id} completed");
         }
         Ended::Cancelled => {
             ctx.database.advance(id, Lifecycle::Canceled).await?;

@@ -110,8 +110,8 @@ pub fn measured(report: &Report) -> Option<MeasuredView> {
         "{} and {} of the asked kind are in the atlas. They were kept out of the prompt. Responses are compared as \
          differences of mean log-normalised expression over {} shared genes; the top {n} are those with the largest \
          measured response.",
-        counted(measured.n_treatment, "measured treated cell"),
-        counted(measured.n_control, "measured control cell"),
+        counted(measured.n_treatment, "treated cell"),
+        counted(measured.n_control, "control cell"),
         count(measured.n_genes as u64)
     );
     let rows = vec![
