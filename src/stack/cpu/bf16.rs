@@ -12,7 +12,7 @@
 
 use std::arch::x86_64::*;
 
-use super::product::STRIP;
+use super::kernel::STRIP;
 use super::transpose::transpose_16;
 
 /// Numbers of a row in one step.

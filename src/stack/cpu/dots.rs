@@ -7,7 +7,7 @@ use std::arch::x86_64::*;
 use bytemuck::cast_slice;
 
 use super::bf16::{self, Parts, STEP, TILE};
-use super::product::{STRIP, Start, Sums};
+use super::kernel::{STRIP, Start, Sums};
 
 /// Rows whose sums stay in registers, with two vectors of columns.
 const ROWS: usize = 8;

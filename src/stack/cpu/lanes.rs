@@ -5,7 +5,7 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
-use super::product::{STRIP, Start, Sums};
+use super::kernel::{STRIP, Start, Sums};
 use super::transpose::transpose;
 
 /// Numbers of a packed strip of rows of `len` numbers.

@@ -1,8 +1,8 @@
 //! The network on the processor's cores.
 //!
 //! To read it, begin here; then `cell` (what happens inside a cell), `window` (between cells), `tokens`
-//! (the first layer). All three stand on `product`, which multiplies matrices in `tiles`, `dots` or `lanes`,
-//! and on `vector`.
+//! (the first layer). All three stand on `product`, which multiplies matrices (its operands are in
+//! `operand`; a `kernel` does the arithmetic in `tiles`, `dots` or `lanes`), and on `vector`.
 //!
 //! Nothing depends on the number of threads. Weights stay in their mapped file.
 
@@ -11,7 +11,9 @@ mod bf16;
 mod cell;
 #[cfg(target_arch = "x86_64")]
 mod dots;
+mod kernel;
 mod lanes;
+mod operand;
 mod product;
 #[cfg(target_arch = "x86_64")]
 mod tiles;
@@ -28,7 +30,9 @@ use std::time::Instant;
 use rayon::prelude::*;
 
 use self::cell::{Norm, Step, TokenMlp, Within};
-use self::product::{Kept, Kernel, Layout, Left, Out, Right, Rows, product};
+use self::kernel::Kernel;
+use self::operand::{Kept, Right, Rows};
+use self::product::{Layout, Left, Out, product};
 pub use self::profile::{Profile, Share};
 use super::checkpoint::{Checkpoint, CheckpointError, Kind, Values};
 use super::model::{Block, Precision, See, softplus};

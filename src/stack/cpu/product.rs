@@ -11,338 +11,16 @@
 //! number of threads.
 
 use std::cell::RefCell;
-use std::ops::{Deref, DerefMut, Range};
+use std::ops::Range;
 
-use bytemuck::{Pod, Zeroable, cast_slice, cast_slice_mut};
 use rayon::prelude::*;
 
-#[cfg(target_arch = "x86_64")]
-use super::bf16::{self, Parts};
-#[cfg(target_arch = "x86_64")]
-use super::dots;
-#[cfg(target_arch = "x86_64")]
-use super::tiles::{self, Tiles};
+use super::kernel::{Kernel, Ready, STRIP, Start, Sums};
+use super::operand::{Aligned, Kept, Right, Rows};
 use super::transpose::transpose;
-use super::{lanes, vector};
-
-/// Rows of a strip.
-pub const STRIP: usize = 32;
-
-/// Lengths of chunks are multiples of it.
-const STEP: usize = 32;
-
-/// A shorter chunk would spend its time on fetching and storing sums.
-const LEAST_STEPS: usize = 4;
 
 /// Most strips of left rows that pass for one chunk of right rows.
 const PANEL: usize = 16;
-
-/// How products are computed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kernel {
-    /// In vector lanes, `f32`.
-    Lanes,
-    /// In matrix tiles.
-    #[cfg(target_arch = "x86_64")]
-    Tiles(Parts),
-    /// In vectors, `bf16`.
-    #[cfg(target_arch = "x86_64")]
-    Dots,
-}
-
-impl Kernel {
-    /// The fastest for `f32` precision on this processor.
-    pub fn full() -> Self {
-        #[cfg(target_arch = "x86_64")]
-        if tiles::available() {
-            return Self::Tiles(Parts::Three);
-        }
-        Self::Lanes
-    }
-
-    /// For `bf16` precision, where this processor has an arithmetic for it.
-    pub fn half() -> Option<Self> {
-        #[cfg(target_arch = "x86_64")]
-        if tiles::available() {
-            return Some(Self::Tiles(Parts::One));
-        }
-        #[cfg(target_arch = "x86_64")]
-        if bf16::available() {
-            return Some(Self::Dots);
-        }
-        None
-    }
-
-    /// Bytes of a packed strip of rows of `len` numbers; of its first `len` numbers, where `len` is a
-    /// multiple of [`STEP`].
-    fn strip_bytes(self, len: usize) -> usize {
-        match self {
-            Self::Lanes => 4 * lanes::strip_len(len),
-            #[cfg(target_arch = "x86_64")]
-            Self::Tiles(parts) => parts.strip_bytes(len),
-            #[cfg(target_arch = "x86_64")]
-            Self::Dots => Parts::One.strip_bytes(len),
-        }
-    }
-
-    /// Bytes of packed right rows that stay in the cache with all that passes.
-    fn chunk_bytes(self) -> usize {
-        match self {
-            Self::Lanes => 384 << 10,
-            #[cfg(target_arch = "x86_64")]
-            Self::Dots => 384 << 10,
-            // Every processor with tiles has a second-level cache of 2 MiB.
-            #[cfg(target_arch = "x86_64")]
-            Self::Tiles(_) => 1 << 20,
-        }
-    }
-
-    fn pack_left<'a>(self, rows: impl Iterator<Item = &'a [f32]>, strip: &mut [u8]) {
-        match self {
-            Self::Lanes => lanes::pack(rows, cast_slice_mut(strip)),
-            #[cfg(target_arch = "x86_64")]
-            Self::Tiles(parts) => bf16::pack_left(rows, parts, strip),
-            #[cfg(target_arch = "x86_64")]
-            Self::Dots => bf16::pack_left(rows, Parts::One, strip),
-        }
-    }
-
-    fn pack_right<'a>(self, rows: impl Iterator<Item = &'a [f32]>, strip: &mut [u8]) {
-        match self {
-            Self::Lanes => lanes::pack(rows, cast_slice_mut(strip)),
-            #[cfg(target_arch = "x86_64")]
-            Self::Tiles(parts) => bf16::pack_right(rows, parts, strip),
-            #[cfg(target_arch = "x86_64")]
-            Self::Dots => bf16::pack_right(rows, Parts::One, strip),
-        }
-    }
-
-    /// From the transposed rows: the first number of every row of the strip, then the second.
-    fn pack_right_columns<'a>(self, columns: impl Iterator<Item = &'a [f32]>, strip: &mut [u8]) {
-        match self {
-            Self::Lanes => lanes::pack_columns(columns, cast_slice_mut(strip)),
-            #[cfg(target_arch = "x86_64")]
-            Self::Tiles(parts) => bf16::pack_right_columns(columns, parts, strip),
-            #[cfg(target_arch = "x86_64")]
-            Self::Dots => bf16::pack_right_columns(columns, Parts::One, strip),
-        }
-    }
-}
-
-/// A kernel made ready on this thread.
-enum Ready {
-    Lanes,
-    #[cfg(target_arch = "x86_64")]
-    Tiles(Tiles, Parts),
-    #[cfg(target_arch = "x86_64")]
-    Dots,
-}
-
-impl Ready {
-    fn new(kernel: Kernel) -> Self {
-        match kernel {
-            Kernel::Lanes => Self::Lanes,
-            #[cfg(target_arch = "x86_64")]
-            Kernel::Tiles(parts) => Self::Tiles(Tiles::new(), parts),
-            #[cfg(target_arch = "x86_64")]
-            Kernel::Dots => Self::Dots,
-        }
-    }
-
-    fn multiply(&self, left: &[u8], right: &[u8], start: Start, sums: &mut Sums) {
-        match self {
-            Self::Lanes => lanes::multiply(cast_slice(left), cast_slice(right), start, sums),
-            #[cfg(target_arch = "x86_64")]
-            Self::Tiles(tiles, parts) => tiles.multiply(left, right, *parts, start, sums),
-            #[cfg(target_arch = "x86_64")]
-            Self::Dots => dots::multiply(left, right, start, sums),
-        }
-    }
-}
-
-/// What products are added to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Start {
-    /// Nothing: what the sums were before is lost.
-    Zero,
-    /// The sums so far.
-    Sums,
-}
-
-/// Products of 32 left rows with 32 right rows.
-///
-/// They start at a cache line: tiles are fetched and stored by lines.
-#[derive(Clone, Copy)]
-#[repr(C, align(64))]
-pub struct Sums([f32; STRIP * STRIP]);
-
-impl Sums {
-    /// None yet.
-    pub const ZERO: Self = Self([0.0; STRIP * STRIP]);
-}
-
-impl Deref for Sums {
-    type Target = [f32; STRIP * STRIP];
-
-    fn deref(&self) -> &Self::Target {
-        &self.0
-    }
-}
-
-impl DerefMut for Sums {
-    fn deref_mut(&mut self) -> &mut Self::Target {
-        &mut self.0
-    }
-}
-
-/// Rows of numbers somewhere in a slice.
-#[derive(Clone, Copy, Debug)]
-pub struct Rows<'a> {
-    values: &'a [f32],
-    /// From the start of a row to the next.
-    stride: usize,
-    /// Numbers of a row.
-    len: usize,
-    n: usize,
-    /// Which rows, where not all.
-    chosen: Option<&'a [u32]>,
-}
-
-impl<'a> Rows<'a> {
-    /// `n` rows of `len` numbers, `stride` apart.
-    ///
-    /// # Panics
-    /// If the slice is too short.
-    pub fn new(values: &'a [f32], n: usize, len: usize, stride: usize) -> Self {
-        assert!(n == 0 || (n - 1) * stride + len <= values.len(), "rows within the slice");
-        Self { values, stride, len, n, chosen: None }
-    }
-
-    /// Only some rows, in the given order.
-    ///
-    /// # Panics
-    /// If one is out of range.
-    pub fn choose(self, rows: &'a [u32]) -> Self {
-        assert!(rows.iter().all(|&row| (row as usize) < self.n), "rows that are there");
-        Self { chosen: Some(rows), n: rows.len(), ..self }
-    }
-
-    fn row(&self, row: usize) -> &'a [f32] {
-        let row = self.chosen.map_or(row, |chosen| chosen[row] as usize);
-        &self.values[row * self.stride..][..self.len]
-    }
-
-    fn strip(self, strip: usize, chunk: Range<usize>) -> impl Iterator<Item = &'a [f32]> {
-        (strip * STRIP..self.n.min((strip + 1) * STRIP)).map(move |row| &self.row(row)[chunk.clone()])
-    }
-
-    /// Has the cache fetch one of the equal shares into which a chunk of a strip is cut.
-    fn fetch(self, strip: usize, chunk: Range<usize>, share: Range<usize>) {
-        let rows = strip * STRIP..self.n.min((strip + 1) * STRIP);
-        let per_share = STRIP.div_ceil(share.end);
-        for row in rows.skip(share.start * per_share).take(per_share) {
-            vector::fetch(&self.row(row)[chunk.clone()]);
-        }
-    }
-
-    /// The numbers of a strip of columns in a chunk of the rows.
-    fn columns(self, strip: usize, chunk: Range<usize>) -> impl Iterator<Item = &'a [f32]> {
-        let columns = strip * STRIP..self.len.min((strip + 1) * STRIP);
-        chunk.map(move |row| &self.row(row)[columns.clone()])
-    }
-}
-
-/// The right operand, packed: its rows chunk by chunk, in each chunk strip by strip.
-#[derive(Debug, Default)]
-pub struct Right {
-    bytes: Aligned,
-    chunks: Chunks,
-    n: usize,
-}
-
-impl Right {
-    /// Packs rows, on all threads.
-    pub fn pack(&mut self, kernel: Kernel, rows: Rows<'_>) {
-        let strips = self.set_up(kernel, rows.n, rows.len);
-        strips.into_par_iter().for_each(|(i, chunk, strip)| kernel.pack_right(rows.strip(i, chunk), strip));
-    }
-
-    /// Packs rows, on this thread.
-    pub fn pack_here(&mut self, kernel: Kernel, rows: Rows<'_>) {
-        for (i, chunk, strip) in self.set_up(kernel, rows.n, rows.len) {
-            kernel.pack_right(rows.strip(i, chunk), strip);
-        }
-    }
-
-    /// Packs the columns of a matrix as rows, on this thread.
-    pub fn pack_columns_here(&mut self, kernel: Kernel, rows: Rows<'_>) {
-        for (i, chunk, strip) in self.set_up(kernel, rows.len, rows.n) {
-            kernel.pack_right_columns(rows.columns(i, chunk), strip);
-        }
-    }
-
-    /// Every strip of every chunk, to be packed.
-    fn set_up(&mut self, kernel: Kernel, n: usize, len: usize) -> Vec<(usize, Range<usize>, &mut [u8])> {
-        let n_strips = n.div_ceil(STRIP);
-        self.n = n;
-        self.chunks = Chunks::new(kernel, n_strips, len);
-        self.bytes.resize(n_strips * kernel.strip_bytes(len));
-        let mut rest = self.bytes.get_mut();
-        let mut strips = Vec::with_capacity(n_strips * len.div_ceil(self.chunks.step));
-        for chunk in self.chunks.iter() {
-            for i in 0..n_strips {
-                let (strip, after) = rest.split_at_mut(kernel.strip_bytes(chunk.len()));
-                strips.push((i, chunk.clone(), strip));
-                rest = after;
-            }
-        }
-        strips
-    }
-}
-
-/// Into which a length is cut.
-#[derive(Clone, Copy, Debug, Default)]
-struct Chunks {
-    len: usize,
-    step: usize,
-}
-
-impl Chunks {
-    /// As long as leave a chunk of all strips in the cache.
-    fn new(kernel: Kernel, n_strips: usize, len: usize) -> Self {
-        let steps = kernel.chunk_bytes() / (n_strips.max(1) * kernel.strip_bytes(STEP));
-        Self { len, step: steps.max(LEAST_STEPS) * STEP }
-    }
-
-    fn iter(self) -> impl Iterator<Item = Range<usize>> {
-        (0..self.len).step_by(self.step).map(move |start| start..self.len.min(start + self.step))
-    }
-}
-
-/// A left operand that is packed once and kept: its rows strip by strip.
-#[derive(Debug)]
-pub struct Kept {
-    bytes: Aligned,
-    strip_bytes: usize,
-    n: usize,
-}
-
-impl Kept {
-    /// Packs rows, on all threads.
-    pub fn new(kernel: Kernel, rows: Rows<'_>) -> Self {
-        let strip_bytes = kernel.strip_bytes(rows.len);
-        let mut bytes = Aligned::default();
-        bytes.resize(rows.n.div_ceil(STRIP) * strip_bytes);
-        bytes.get_mut().par_chunks_exact_mut(strip_bytes).enumerate().for_each(|(i, strip)| {
-            kernel.pack_left(rows.strip(i, 0..rows.len), strip);
-        });
-        Self { bytes, strip_bytes, n: rows.n }
-    }
-
-    fn strip(&self, i: usize) -> &[u8] {
-        &self.bytes.get()[i * self.strip_bytes..][..self.strip_bytes]
-    }
-}
 
 /// The left operand.
 #[derive(Clone, Copy, Debug)]
@@ -430,14 +108,14 @@ fn multiply_panel(
     }
     PANEL.with_borrow_mut(|Panel { left: packed, sums }| {
         let ready = Ready::new(kernel);
-        packed.resize(kernel.strip_bytes(right.chunks.step.min(right.chunks.len)));
+        packed.resize(kernel.strip_bytes(right.longest_chunk()));
         if sums.len() < strips.len() * n_right {
             sums.resize(strips.len() * n_right, Sums::ZERO);
         }
         for chunk in right.chunks.iter() {
             let bytes = kernel.strip_bytes(chunk.start)..kernel.strip_bytes(chunk.end);
             let start = if chunk.start == 0 { Start::Zero } else { Start::Sums };
-            let rights = &right.bytes.get()[n_right * bytes.start..n_right * bytes.end];
+            let rights = right.chunk(&bytes);
             for (i, sums) in strips.clone().zip(sums.chunks_exact_mut(n_right)) {
                 let strip = match left {
                     Left::Rows(rows) => {
@@ -510,31 +188,6 @@ impl Target {
     }
 }
 
-/// Bytes that start at a cache line. Contents do not survive a resize.
-#[derive(Debug, Default)]
-struct Aligned(Vec<Line>);
-
-#[derive(Clone, Copy, Debug, Zeroable, Pod)]
-#[repr(C, align(64))]
-struct Line([u8; 64]);
-
-impl Aligned {
-    /// # Panics
-    /// If it is not whole lines.
-    fn resize(&mut self, bytes: usize) {
-        assert_eq!(bytes % 64, 0, "whole lines");
-        self.0.resize(bytes / 64, Line::zeroed());
-    }
-
-    fn get(&self) -> &[u8] {
-        cast_slice(&self.0)
-    }
-
-    fn get_mut(&mut self) -> &mut [u8] {
-        cast_slice_mut(&mut self.0)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -552,7 +205,7 @@ mod tests {
         let mut all = vec![(Kernel::Lanes, 1e-6), (Kernel::full(), 1e-6)];
         all.extend(Kernel::half().map(|kernel| (kernel, 2e-2)));
         #[cfg(target_arch = "x86_64")]
-        if bf16::available() {
+        if super::super::bf16::available() {
             all.push((Kernel::Dots, 2e-2));
         }
         all

@@ -12,7 +12,7 @@ use std::arch::x86_64::*;
 use std::sync::OnceLock;
 
 use super::bf16::{self, Parts, TILE};
-use super::product::{STRIP, Start, Sums};
+use super::kernel::{STRIP, Start, Sums};
 
 /// Whether this processor has tiles and the system lets us use them.
 pub fn available() -> bool {

@@ -3,8 +3,8 @@
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::kernel::STRIP;
 use super::lanes;
-use super::product::STRIP;
 use super::vector::gelu_of_sum;
 use crate::domain::Csr;
 

@@ -3,7 +3,7 @@
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::*;
 
-use super::product::{STRIP, Sums};
+use super::kernel::{STRIP, Sums};
 
 /// Transposes 32 × 32 numbers.
 pub fn transpose(sums: &mut Sums) {

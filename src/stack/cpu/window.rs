@@ -5,7 +5,9 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::product::{Kernel, Layout, Left, Out, Right, Rows, product_here};
+use super::kernel::Kernel;
+use super::operand::{Right, Rows};
+use super::product::{Layout, Left, Out, product_here};
 use super::vector::softmax;
 
 /// Room for one head at work.
