@@ -53,7 +53,7 @@ export async function follow(id) {
 function clear(id) {
   $('run-title').textContent = 'Run';
   $('run-id').textContent = id;
-  for (const part of ['progress', 'failure', 'result', 'cancel', 'run-trouble', 'run-facts']) $(part).hidden = true;
+  for (const part of ['progress', 'failure', 'result', 'cancel', 'run-trouble', 'run-facts', 'run-notes']) $(part).hidden = true;
   $('run-status').textContent = '';
   $('run-status').className = 'badge';
 }
@@ -99,6 +99,9 @@ function showFacts(run) {
   }
   $('run-facts').replaceChildren(...facts);
   $('run-facts').hidden = facts.length === 0;
+  // A result says it among its notices.
+  const notes = run.status === 'completed' ? [] : run.understood?.notes ?? [];
+  show('run-notes', notes.length ? `${notes.join('; ')}.` : '');
   const begin = Date.parse(run.started_at || run.created_at);
   const taken = run.finished_at ? duration(Date.parse(run.finished_at) - begin) : null;
   $('run-time').textContent = `${moment(run.created_at)}${taken ? `, took ${taken}` : ''} · ${predictorName(run.predictor)}`;

@@ -54,7 +54,7 @@ pub struct Understood {
     disease: Option<Named>,
     /// As the data name it.
     donor: Option<String>,
-    /// What is good to know about how the words were read.
+    /// What is good to know about how the words were read, such as which were not taken into account.
     notes: Vec<String>,
 }
 

@@ -20,6 +20,12 @@ pub enum ApiError {
     /// The body is not what the route takes.
     #[error("{0}")]
     Unprocessable(String),
+    /// The body is larger than we read.
+    #[error("{0}")]
+    TooLarge(String),
+    /// The body is of a type we do not read.
+    #[error("{0}")]
+    UnsupportedMediaType(String),
     /// A signed address that is wrong or has expired.
     #[error("{0}")]
     Forbidden(String),
@@ -65,6 +71,8 @@ impl ApiError {
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,

@@ -10,6 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::database::cells::Filter;
 use crate::domain::CellSet;
 use crate::domain::run::{ControlStrategy, Measured, Predictor, Settings};
+use crate::domain::terms::{PerturbationKind, Term};
 use crate::objects::ObjectKey;
 
 use super::Parts;
@@ -42,6 +43,18 @@ pub struct OfDataset {
     dataset: Option<String>,
 }
 
+/// Only of one data set, only of one kind.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct OfKind {
+    /// Name of the data set; of all when left out.
+    dataset: Option<String>,
+    /// Only of this kind: `drug`, `cytokine`, `genetic` or `unknown`.
+    #[serde(rename = "type")]
+    #[param(value_type = Option<String>)]
+    kind: Option<PerturbationKind>,
+}
+
 /// Every cell type, most cells first.
 #[derive(Serialize, ToSchema)]
 pub struct CellTypes {
@@ -51,10 +64,26 @@ pub struct CellTypes {
 /// Every perturbation, most cells first.
 #[derive(Serialize, ToSchema)]
 pub struct Perturbations {
-    perturbations: Vec<Held>,
+    perturbations: Vec<HeldPerturbation>,
 }
 
-/// Something cells are of or under.
+/// A perturbation cells are under.
+#[derive(Serialize, ToSchema)]
+pub struct HeldPerturbation {
+    /// Such as `uniprot:P01574`; null where the label could not be resolved.
+    id: Option<String>,
+    /// The perturbation's name, or the label of the data where it could not be resolved.
+    name: String,
+    /// `drug`, `cytokine`, `genetic` or `unknown`.
+    #[serde(rename = "type")]
+    #[schema(value_type = String, example = "cytokine")]
+    kind: PerturbationKind,
+    /// Over all data sets asked for.
+    total_cells: u64,
+    datasets: Vec<String>,
+}
+
+/// A cell type cells are of.
 #[derive(Serialize, ToSchema)]
 pub struct Held {
     /// Such as `CL:0000236`; null where the label could not be resolved.
@@ -125,21 +154,29 @@ pub async fn cell_types(
     State(parts): State<Arc<Parts>>,
     Query(asked): Query<OfDataset>,
 ) -> Result<axum::Json<CellTypes>, ApiError> {
-    let sets = parts.database.cell_sets(&filters(asked, None)).await?;
+    let sets = parts.database.cell_sets(&filters(asked.dataset, None)).await?;
     let cell_types = count(&sets, |set| Some(&set.key.cell_type));
     Ok(axum::Json(CellTypes { cell_types }))
 }
 
 /// List the perturbations held
-#[utoipa::path(get, path = "/api/v1/metadata/perturbations", tag = "metadata", params(OfDataset),
+#[utoipa::path(get, path = "/api/v1/metadata/perturbations", tag = "metadata", params(OfKind),
     responses((status = 200, body = Perturbations)))]
 pub async fn perturbations(
     State(parts): State<Arc<Parts>>,
-    Query(asked): Query<OfDataset>,
+    Query(asked): Query<OfKind>,
 ) -> Result<axum::Json<Perturbations>, ApiError> {
-    let sets = parts.database.cell_sets(&filters(asked, Some(Filter::Perturbed))).await?;
-    let perturbations = count(&sets, |set| set.key.condition.perturbation());
-    Ok(axum::Json(Perturbations { perturbations }))
+    let knowledge = parts.knowledge.get().await.map_err(ApiError::internal)?;
+    let sets = parts.database.cell_sets(&filters(asked.dataset, Some(Filter::Perturbed))).await?;
+    let held = count(&sets, |set| set.key.condition.perturbation()).into_iter();
+    let perturbations = held.map(|Held { id, name, total_cells, datasets }| {
+        let term = id.as_ref().and_then(|id| Some(Term { id: id.parse().ok()?, name: name.clone() }));
+        let known = term.and_then(|term| knowledge.perturbation(&term));
+        let kind = known.map_or(PerturbationKind::Unknown, |perturbation| perturbation.kind);
+        HeldPerturbation { id, name, kind, total_cells, datasets }
+    });
+    let perturbations = perturbations.filter(|held| asked.kind.is_none_or(|kind| held.kind == kind));
+    Ok(axum::Json(Perturbations { perturbations: perturbations.collect() }))
 }
 
 /// List the predictors
@@ -185,8 +222,8 @@ pub async fn defaults(State(parts): State<Arc<Parts>>) -> axum::Json<Defaults> {
     axum::Json(Defaults { control_strategy, max_iterations, score_threshold, measured })
 }
 
-fn filters(asked: OfDataset, more: Option<Filter>) -> Vec<Filter> {
-    asked.dataset.map(|name| Filter::Datasets(vec![name])).into_iter().chain(more).collect()
+fn filters(dataset: Option<String>, more: Option<Filter>) -> Vec<Filter> {
+    dataset.map(|name| Filter::Datasets(vec![name])).into_iter().chain(more).collect()
 }
 
 fn count<'a>(sets: &'a [CellSet], label: impl Fn(&'a CellSet) -> Option<&'a crate::domain::Label>) -> Vec<Held> {

@@ -5,13 +5,16 @@
 
 mod body;
 mod controls;
+mod description;
 mod error;
+mod fields;
 mod guard;
 mod health;
 mod metadata;
 mod objects;
 mod results;
 mod runs;
+mod timeout;
 mod user;
 mod watch;
 mod web;
@@ -19,11 +22,11 @@ mod web;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::StatusCode;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::{Json, Router, middleware, routing};
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::limit::RequestBodyLimitLayer;
-use tower_http::timeout::TimeoutLayer;
+use tower_http::cors::CorsLayer;
 use tower_http::trace::TraceLayer;
 use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -57,21 +60,11 @@ pub struct Parts {
 const MAX_BODY_BYTES: usize = 64 * 1024;
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
-#[derive(OpenApi)]
-#[openapi(
-    info(
-        title = "HAYSTACK",
-        description = "Ask in words how cells would respond; get a prediction with its evidence. \
-                   Errors are problem documents (RFC 9457).",
-    ),
-    paths(objects::read)
-)]
-struct Description;
-
 /// Every route.
 pub fn router(parts: Parts) -> Router {
     let parts = Arc::new(parts);
-    let (api, description) = OpenApiRouter::with_openapi(Description::openapi())
+    let allowed = allowed_origins(&parts.config);
+    let (api, mut description) = OpenApiRouter::with_openapi(description::Description::openapi())
         .routes(routes!(runs::create, runs::list))
         .routes(routes!(controls::check))
         .routes(routes!(runs::read))
@@ -85,25 +78,45 @@ pub fn router(parts: Parts) -> Router {
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
         .split_for_parts();
-    // Described apart: OpenAPI has no word for a parameter with slashes in it.
-    api.route("/objects/{*key}", routing::get(objects::read))
+    description::complete(&mut description);
+    let router = api
+        .route("/objects/{*key}", routing::get(objects::read))
         .route("/api/v1/runs", routing::get(runs::list).post(runs::create))
         .route("/api/v1/health/", routing::get(health::live))
+        .route("/api/v1/health/ready/", routing::get(health::ready))
         .route("/api/health", routing::get(health::live))
+        .route("/api/health/ready", routing::get(health::ready))
         .route("/openapi.json", routing::get(async move || Json(description)))
         .route("/", routing::get(web::page))
         .route("/runs/{run_id}", routing::get(web::page))
+        .route("/docs", routing::get(web::docs))
+        .route("/redoc", routing::get(web::docs))
         .route("/assets/{file}", routing::get(web::asset))
         .fallback(async || error::problem(StatusCode::NOT_FOUND, "There is nothing at this address.".into()))
         .method_not_allowed_fallback(async || {
             error::problem(StatusCode::METHOD_NOT_ALLOWED, "This address does not take that method.".into())
         })
         .layer(middleware::from_fn_with_state(parts.clone(), guard::known_host))
-        .layer(RequestBodyLimitLayer::new(MAX_BODY_BYTES))
-        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT))
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(middleware::from_fn_with_state(REQUEST_TIMEOUT, timeout::in_time))
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
             error::problem(StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong on our side.".into())
-        }))
-        .layer(TraceLayer::new_for_http())
-        .with_state(parts)
+        }));
+    let router = match allowed {
+        Some(allowed) => router.layer(allowed),
+        None => router,
+    };
+    router.layer(TraceLayer::new_for_http()).with_state(parts)
+}
+
+/// What lets pages of the configured origins call the API; outermost, so that they can read errors too.
+fn allowed_origins(config: &Config) -> Option<CorsLayer> {
+    let origins: Vec<HeaderValue> =
+        config.server.allowed_origins.iter().filter_map(|origin| origin.parse().ok()).collect();
+    let cors = CorsLayer::new()
+        .allow_methods([Method::GET, Method::POST])
+        .allow_headers([header::CONTENT_TYPE])
+        .expose_headers([header::LOCATION])
+        .allow_credentials(true);
+    (!origins.is_empty()).then(|| cors.allow_origin(origins))
 }

@@ -26,7 +26,9 @@ pub struct Signed {
 ///
 /// The address comes from the result of a run; with a cloud store it leads there instead.
 #[utoipa::path(get, path = "/objects/{key}", tag = "runs", params(("key" = String, Path), Signed), responses(
-    (status = 200, description = "The file"),
+    (status = 200, description = "The file", content(
+        (Vec<u8> = "application/x-hdf5"), (String = "text/markdown"), (String = "text/html"),
+        (Object = "application/json"))),
     (status = 403, body = Problem, description = "The address is not one of ours, or has expired"),
     (status = 404, body = Problem)))]
 pub async fn read(

@@ -7,12 +7,15 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::domain::RunId;
 use crate::domain::evaluation::{Agreement, DirectedSet, Findings, GeneChange, RegulonActivity, RunResult};
+use crate::domain::inference::{CONTROL_ARM, QUERY_CELLS};
+use crate::domain::query::StructuredQuery;
 use crate::domain::run::{EffectiveControl, Iteration, Predictor, Status};
 use crate::domain::score::{Component, Grounding, Outcome};
 use crate::domain::sentence::sentence;
 use crate::domain::terms::Direction;
-use crate::objects::ObjectKey;
+use crate::objects::{ObjectKey, Objects};
 
 use super::Parts;
 use super::body::Path;
@@ -33,7 +36,8 @@ pub struct RunOutcome {
     success: bool,
     /// In sentences.
     summary: String,
-    /// What the reader should know before the numbers, such as that cells are simulated.
+    /// What the reader should know before the numbers, such as that cells are simulated or that words
+    /// of the question were not taken into account.
     notices: Vec<Notice>,
     /// 1 to 10; null if no component could be measured.
     grounding_score: Option<u32>,
@@ -54,9 +58,9 @@ pub struct RunOutcome {
     simulated: bool,
     control_strategy_effective: &'static str,
     num_de_genes: usize,
-    /// Up to twenty, strongest first.
+    /// Up to twenty, clearest first: by the score of the rank-sum test, not by the size of the change.
     top_upregulated: Vec<Gene>,
-    /// Up to twenty, strongest first.
+    /// Up to twenty, clearest first: by the score of the rank-sum test, not by the size of the change.
     top_downregulated: Vec<Gene>,
     /// Up to twenty, smallest p-value first.
     enriched_pathways: Vec<Pathway>,
@@ -112,6 +116,8 @@ pub struct Gene {
     /// The same without an Ensembl id that only tells twins apart.
     symbol: String,
     log2_fold_change: f64,
+    /// Standard score of the rank-sum test: negative for a gene that falls.
+    score: f64,
     adjusted_p_value: f64,
 }
 
@@ -189,6 +195,11 @@ pub struct Tried {
     n_query_cells: u32,
     /// What the prediction was compared with.
     control: String,
+    /// Where the query cells are kept (`.h5ad`).
+    query_cells_path: String,
+    /// Where the predicted control cells are kept (`.h5ad`); null where none were predicted, because the
+    /// query cells were the control or the mean shift answered.
+    control_prediction_path: Option<String>,
     seconds: f64,
 }
 
@@ -210,11 +221,13 @@ pub async fn read(
     let best = iterations.iter().find(|iteration| iteration.number == result.best_iteration);
     let (grounding, baseline) = best.map(|best| (&best.grounding, &best.baseline)).unzip();
     let run = record.id;
+    let tried: Vec<_> =
+        iterations.iter().map(|tried| Tried::of(tried, &run, &record.settings.predictor, &parts.objects)).collect();
     let link = async |key: ObjectKey| parts.objects.signed_url(&key, LINKS_LAST).await.map(String::from);
     let Findings { top_upregulated, top_downregulated, enriched_pathways, activated_tfs, .. } = &result.answer;
     Ok(axum::Json(RunOutcome {
         summary: summary(&result, iterations.len()),
-        notices: notices(&result, best),
+        notices: notices(&result, record.structured_query.as_ref(), best),
         grounding_score: result.answer.score,
         composite: hundredths(grounding),
         components: components(grounding),
@@ -243,7 +256,7 @@ pub async fn read(
             answer: Agreed::from(&measured.answer),
             baseline: Agreed::from(&measured.baseline),
         }),
-        iterations: iterations.iter().map(Tried::from).collect(),
+        iterations: tried,
         anndata_url: link(ObjectKey::Output { run: run.clone() }).await?,
         report_url: link(ObjectKey::ReportMarkdown { run: run.clone() }).await?,
         report_html_url: link(ObjectKey::ReportHtml { run: run.clone() }).await?,
@@ -271,13 +284,15 @@ fn summary(result: &RunResult, n_iterations: usize) -> String {
     format!("{genes}. {score} The run ended after {iterations}: {}.", result.termination_reason.in_words())
 }
 
-fn notices(result: &RunResult, best: Option<&Iteration>) -> Vec<Notice> {
+fn notices(result: &RunResult, query: Option<&StructuredQuery>, best: Option<&Iteration>) -> Vec<Notice> {
     let notice = |title: &str, text: String| Notice { title: title.to_owned(), text };
     let mut notices = Vec::new();
     if result.simulated {
         let text = "They show how HAYSTACK works. Draw no biological conclusion from them.";
         notices.push(notice("Simulated cells", text.to_owned()));
     }
+    let notes = query.into_iter().flat_map(|query| &query.notes);
+    notices.extend(notes.map(|note| notice("Your question", sentence(note))));
     match &result.model {
         None => notices.push(notice("Baseline", "The mean shift answered; no STACK model was asked.".to_owned())),
         Some(model) => {
@@ -317,6 +332,7 @@ impl From<&GeneChange> for Gene {
             symbol: change.symbol().to_owned(),
             gene: change.gene.clone(),
             log2_fold_change: change.log2_fold_change,
+            score: change.score,
             adjusted_p_value: change.adjusted_p_value,
         }
     }
@@ -359,8 +375,8 @@ impl From<&Agreement> for Agreed {
     }
 }
 
-impl From<&Iteration> for Tried {
-    fn from(iteration: &Iteration) -> Self {
+impl Tried {
+    fn of(iteration: &Iteration, run: &RunId, predictor: &Predictor, objects: &Objects) -> Self {
         let [dataset, perturbation, cell_type, donor, rest @ ..] = iteration.prompt.selection_key();
         let donor = if donor.is_empty() { donor } else { format!("donor {donor}") };
         let parts = [cell_type, perturbation, donor].into_iter().chain(rest).chain([dataset]);
@@ -374,8 +390,15 @@ impl From<&Iteration> for Tried {
             }
             EffectiveControl::QueryAsControl { why, .. } => format!("the query cells: {why}"),
         };
+        let number = iteration.number;
+        let query = ObjectKey::RunInput { run: run.clone(), iteration: number, name: QUERY_CELLS.to_owned() };
+        let predicted = ObjectKey::Prediction { run: run.clone(), iteration: number, arm: CONTROL_ARM.to_owned() };
+        let is_predicted = matches!(
+            (&iteration.control, predictor),
+            (EffectiveControl::SyntheticControl { .. }, Predictor::Stack { .. })
+        );
         Self {
-            number: iteration.number,
+            number,
             grounding_score: iteration.grounding.score(),
             baseline_score: iteration.baseline.score(),
             strategy: iteration.prompt.strategy.as_str(),
@@ -384,6 +407,8 @@ impl From<&Iteration> for Tried {
             n_prompt_cells: iteration.n_prompt_cells,
             n_query_cells: iteration.n_query_cells,
             control,
+            query_cells_path: objects.address_of(&query),
+            control_prediction_path: is_predicted.then(|| objects.address_of(&predicted)),
             seconds: iteration.seconds,
         }
     }

@@ -10,6 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::database::runs::RunRecord;
 use crate::domain::RunId;
+use crate::domain::evaluation::Criteria;
 use crate::domain::run::{ControlStrategy, Failure, FailureKind, Lifecycle, Measured, Predictor, Settings, Status};
 use crate::executor::{Executor, Job};
 use crate::knowledge::question;
@@ -47,6 +48,44 @@ pub struct CreateRun {
     random_seed: Option<u64>,
     /// Whether gene set enrichment is computed; it is unless this is false.
     enable_pathway_enrichment: Option<bool>,
+    /// What counts as a differentially expressed gene.
+    #[schema(inline)]
+    de_config: Option<DeConfig>,
+    /// Whether papers are searched for what the prediction says. Only `false` can be served yet.
+    enable_literature_search: Option<bool>,
+    /// The vendor of a language model that helps to read the question. Only `none` can be served yet.
+    #[schema(example = "none")]
+    llm_provider: Option<String>,
+    /// The language model. Only null can be served yet.
+    #[schema(example = json!(null))]
+    llm_model: Option<String>,
+}
+
+/// What counts as a differentially expressed gene. Whatever is left out takes the configured default.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeConfig {
+    /// Smallest absolute log2 fold change.
+    #[schema(minimum = 0, maximum = 100, example = 0.5)]
+    lfc_threshold: Option<f64>,
+    /// Largest adjusted p-value, of genes and of gene sets.
+    #[schema(minimum = 0, maximum = 1, example = 0.05)]
+    pval_threshold: Option<f64>,
+    /// Fewest cells on either side of a comparison.
+    #[schema(minimum = 2, maximum = 100000, example = 10)]
+    min_cells_per_group: Option<u32>,
+    /// Only `wilcoxon` can be served yet.
+    #[schema(example = "wilcoxon")]
+    test: Option<String>,
+    /// Only `benjamini-hochberg` can be served yet.
+    #[schema(example = "benjamini-hochberg")]
+    correction: Option<String>,
+    /// Only null can be served: every measured gene is tested.
+    #[schema(example = json!(null))]
+    top_n_hvg: Option<u32>,
+    /// The same as `control_strategy` of the run, for those who say it here.
+    #[schema(value_type = Option<String>, example = "synthetic_control")]
+    control_strategy: Option<ControlStrategy>,
 }
 
 /// Where a run is.
@@ -85,6 +124,9 @@ pub struct RunStatus {
     /// What becomes of measured cells of the very combination asked about: `hold-out` or `use`.
     #[schema(value_type = String)]
     measured: Measured,
+    /// What counts as a differentially expressed gene.
+    #[schema(inline)]
+    de_config: DeCriteria,
     /// The same seed and stores give the same numbers.
     random_seed: u64,
     /// What the words of the question were taken for, once that is known.
@@ -103,6 +145,17 @@ pub struct RunStatus {
     started_at: Option<String>,
     /// When it was completed, failed or cancelled; ISO 8601, UTC.
     finished_at: Option<String>,
+}
+
+/// What counts as a differentially expressed gene.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DeCriteria {
+    /// Smallest absolute log2 fold change.
+    lfc_threshold: f64,
+    /// Largest adjusted p-value, of genes and of gene sets.
+    pval_threshold: f64,
+    /// Fewest cells on either side of a comparison.
+    min_cells_per_group: usize,
 }
 
 /// One page of runs, newest first.
@@ -125,8 +178,9 @@ pub struct ListRuns {
     /// 1 to 100; 20 when left out.
     #[param(minimum = 1, maximum = 100)]
     page_size: Option<u32>,
-    /// Only runs of this status.
-    status: Option<String>,
+    /// Only runs of this status: `pending`, `running`, `completed`, `failed` or `cancelled`.
+    #[param(value_type = Option<String>)]
+    status: Option<Status>,
 }
 
 /// That a run was cancelled.
@@ -149,6 +203,7 @@ pub async fn create(
     Json(body): Json<CreateRun>,
 ) -> Result<impl IntoResponse, ApiError> {
     let question = question::check(&body.query)?.to_owned();
+    check_served(&body)?;
     let settings = settings(&parts, body)?;
     check_predictor(&parts, &settings.predictor).await?;
     let id = RunId::random();
@@ -184,12 +239,7 @@ pub async fn list(
 ) -> Result<axum::Json<RunPage>, ApiError> {
     let page = query.page.unwrap_or(1);
     let page_size = query.page_size.unwrap_or(20);
-    if page == 0 || !(1..=100).contains(&page_size) {
-        return Err(ApiError::Unprocessable("Pages begin at 1 and hold 1 to 100 runs.".into()));
-    }
-    let status = query.status.as_deref().map(str::parse::<Status>).transpose();
-    let status = status.map_err(|error| ApiError::Unprocessable(error.to_string()))?;
-    let (records, total) = parts.database.list_runs(&user, status, page, page_size).await?;
+    let (records, total) = parts.database.list_runs(&user, query.status, page, page_size).await?;
     let mut runs = Vec::with_capacity(records.len());
     for record in records {
         runs.push(RunStatus::of(&parts, record).await?);
@@ -255,16 +305,74 @@ async fn record_status(parts: &Parts, id: &RunId, user: &str) -> Result<Status, 
 
 fn settings(parts: &Parts, body: CreateRun) -> Result<Settings, ApiError> {
     let defaults = parts.config.run_settings();
+    let de = body.de_config.as_ref();
+    let control_strategy = body.control_strategy.or(de.and_then(|de| de.control_strategy));
     let settings = Settings {
-        control_strategy: body.control_strategy.unwrap_or(defaults.control_strategy),
+        control_strategy: control_strategy.unwrap_or(defaults.control_strategy),
         predictor: body.predictor.unwrap_or(defaults.predictor),
         max_iterations: body.max_iterations.unwrap_or(defaults.max_iterations),
         score_threshold: body.score_threshold.unwrap_or(defaults.score_threshold),
         seed: body.random_seed.unwrap_or(defaults.seed),
         measured: body.measured.unwrap_or(defaults.measured),
         pathway_enrichment: body.enable_pathway_enrichment.unwrap_or(defaults.pathway_enrichment),
+        criteria: de.map_or(defaults.criteria, |de| de.criteria(defaults.criteria)),
     };
     settings.checked().map_err(|error| ApiError::Unprocessable(format!("{error}.")))
+}
+
+/// Fails when something is asked for that this server cannot do: it is said, not left out in silence.
+fn check_served(body: &CreateRun) -> Result<(), ApiError> {
+    let refuse = |field: &str, value: &dyn std::fmt::Display, why: &str| {
+        Err(ApiError::Unprocessable(format!("{field} cannot be '{value}': {why}.")))
+    };
+    let planner = "questions are read by rules here, without a language model; leave it out";
+    if body.enable_literature_search == Some(true) {
+        return refuse("enable_literature_search", &true, "papers cannot be searched yet; leave it out or say false");
+    }
+    if let Some(provider) = body.llm_provider.as_deref().filter(|provider| *provider != "none") {
+        return refuse("llm_provider", &provider, planner);
+    }
+    if let Some(model) = &body.llm_model {
+        return refuse("llm_model", model, planner);
+    }
+    let Some(de) = &body.de_config else { return Ok(()) };
+    if let Some(test) = de.test.as_deref().filter(|test| *test != "wilcoxon") {
+        return refuse("de_config.test", &test, "genes are compared by 'wilcoxon' alone; leave it out");
+    }
+    if let Some(correction) = de.correction.as_deref().filter(|correction| *correction != "benjamini-hochberg") {
+        let why = "p-values are adjusted by 'benjamini-hochberg' alone; leave it out";
+        return refuse("de_config.correction", &correction, why);
+    }
+    if let Some(n_genes) = de.top_n_hvg {
+        return refuse("de_config.top_n_hvg", &n_genes, "every measured gene is tested; leave it out");
+    }
+    match (body.control_strategy, de.control_strategy) {
+        (Some(asked), Some(other)) if asked != other => {
+            let why = format!("control_strategy is '{}'; say it once", asked.as_str());
+            refuse("de_config.control_strategy", &other.as_str(), &why)
+        }
+        _ => Ok(()),
+    }
+}
+
+impl DeConfig {
+    fn criteria(&self, defaults: Criteria) -> Criteria {
+        Criteria {
+            min_log2_fold_change: self.lfc_threshold.unwrap_or(defaults.min_log2_fold_change),
+            max_adjusted_p_value: self.pval_threshold.unwrap_or(defaults.max_adjusted_p_value),
+            min_cells: self.min_cells_per_group.map_or(defaults.min_cells, |n_cells| n_cells as usize),
+        }
+    }
+}
+
+impl From<Criteria> for DeCriteria {
+    fn from(criteria: Criteria) -> Self {
+        Self {
+            lfc_threshold: criteria.min_log2_fold_change,
+            pval_threshold: criteria.max_adjusted_p_value,
+            min_cells_per_group: criteria.min_cells,
+        }
+    }
 }
 
 /// Fails when the predictor is a model that is not imported.
@@ -298,6 +406,7 @@ impl RunStatus {
             predictor: record.settings.predictor,
             score_threshold: record.settings.score_threshold,
             measured: record.settings.measured,
+            de_config: record.settings.criteria.into(),
             random_seed: record.settings.seed,
             understood: record.structured_query.as_ref().map(Understood::from),
             error_message: record.failure.as_ref().map(Failure::in_sentences),

@@ -1,9 +1,9 @@
 //! The page, built into the binary: one document, one style sheet, scripts without a build step.
 
-use axum::extract::Path;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
+use super::body::Path;
 use super::error::problem;
 
 /// Everything from this server, nothing from elsewhere, no inline script or style.
@@ -19,6 +19,11 @@ pub async fn page() -> Response {
     serve(HTML, include_str!("../../assets/web/index.html"))
 }
 
+/// `GET /docs` and `GET /redoc`: the API for people, drawn from `/openapi.json`.
+pub async fn docs() -> Response {
+    serve(HTML, include_str!("../../assets/web/docs.html"))
+}
+
 /// `GET /assets/{file}`: what the page is made of.
 pub async fn asset(Path(file): Path<String>) -> Response {
     match file.as_str() {
@@ -26,6 +31,7 @@ pub async fn asset(Path(file): Path<String>) -> Response {
         "app.js" => serve(SCRIPT, include_str!("../../assets/web/app.js")),
         "api.js" => serve(SCRIPT, include_str!("../../assets/web/api.js")),
         "ask.js" => serve(SCRIPT, include_str!("../../assets/web/ask.js")),
+        "docs.js" => serve(SCRIPT, include_str!("../../assets/web/docs.js")),
         "dom.js" => serve(SCRIPT, include_str!("../../assets/web/dom.js")),
         "recent.js" => serve(SCRIPT, include_str!("../../assets/web/recent.js")),
         "result.js" => serve(SCRIPT, include_str!("../../assets/web/result.js")),

@@ -78,6 +78,7 @@ pub async fn run(args: Args, config: Config) -> Result {
         seed: args.seed.unwrap_or(defaults.seed),
         measured: args.measured.unwrap_or(defaults.measured),
         pathway_enrichment: !args.no_enrichment,
+        criteria: defaults.criteria,
     };
     let settings = settings.checked().map_err(Error::usage)?;
     let ctx = open::context(config).await?;

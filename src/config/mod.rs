@@ -69,6 +69,8 @@ pub struct Server {
     pub address: SocketAddr,
     /// Base of links to this server.
     pub public_url: Url,
+    /// Origins, such as `https://console.example.org`, whose pages may call the API. None by default.
+    pub allowed_origins: Vec<String>,
 }
 
 /// Where the database is.
@@ -179,6 +181,7 @@ struct WrittenServer {
     port: u16,
     allow_remote: bool,
     public_url: String,
+    allowed_origins: String,
 }
 
 #[derive(Deserialize)]
@@ -205,6 +208,7 @@ impl Config {
             seed: u64::from(rand::random::<u32>()),
             measured: self.retrieval.measured,
             pathway_enrichment: true,
+            criteria: self.evaluation.criteria(),
         }
     }
 
@@ -320,8 +324,19 @@ impl WrittenServer {
         let public_url = public_url.ok_or_else(|| {
             Error::value("server.public_url", "is not an address such as https://haystack.example.org")
         })?;
-        Ok(Server { address, public_url })
+        let allowed_origins = self.allowed_origins.split(',').filter_map(set).map(origin).collect::<Result<_, _>>()?;
+        Ok(Server { address, public_url, allowed_origins })
     }
+}
+
+/// An origin as browsers write it; an address with a path is none.
+fn origin(text: &str) -> Result<String, Error> {
+    let url = Url::parse(text).ok().filter(|url| ["http", "https"].contains(&url.scheme()));
+    let origin = url.map(|url| url.origin().ascii_serialization());
+    origin.filter(|origin| origin.eq_ignore_ascii_case(text.trim_end_matches('/'))).ok_or_else(|| {
+        let why = format!("names '{text}', which is not an origin such as https://console.example.org");
+        Error::value("server.allowed_origins", why)
+    })
 }
 
 impl WrittenDatabase {
@@ -394,6 +409,18 @@ mod tests {
         let retrieval = &config.retrieval;
         assert_eq!((retrieval.prompt_cells, retrieval.control_cells, retrieval.query_cells), (128, 128, 64));
         assert_eq!((config.evaluation.lfc_threshold, config.evaluation.padj_threshold), (0.5, 0.05));
+    }
+
+    #[test]
+    fn other_origins_are_named_as_browsers_name_them() {
+        let origins = |text| load(&[("HAYSTACK__SERVER__ALLOWED_ORIGINS", text)]).map(|c| c.server.allowed_origins);
+        assert_eq!(origins(""), Ok(vec![]));
+        let two = vec!["https://a.example".to_owned(), "http://localhost:3000".to_owned()];
+        assert_eq!(origins("https://a.example/, http://localhost:3000"), Ok(two));
+        for wrong in ["*", "a.example", "https://a.example/page", "ftp://a.example", "null"] {
+            let error = origins(wrong).unwrap_err();
+            assert!(error.contains("server.allowed_origins") && error.contains(wrong), "{error}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer};
 
 use super::Error;
+use crate::domain::evaluation::Criteria;
 use crate::domain::run::Measured;
 
 /// `[user]`
@@ -166,6 +167,15 @@ pub struct Evaluation {
 }
 
 impl Evaluation {
+    /// What counts as a differentially expressed gene where a question does not say.
+    pub fn criteria(&self) -> Criteria {
+        Criteria {
+            min_log2_fold_change: self.lfc_threshold,
+            max_adjusted_p_value: self.padj_threshold,
+            min_cells: self.min_cells as usize,
+        }
+    }
+
     pub(super) fn check(&self) -> Result<(), Error> {
         within_f64("evaluation.lfc_threshold", self.lfc_threshold, 0.0, 100.0)?;
         within_f64("evaluation.padj_threshold", self.padj_threshold, 0.0, 1.0)?;

@@ -219,9 +219,9 @@ pub struct Findings {
     pub composite: Option<Hundredths>,
     /// Differentially expressed genes.
     pub n_de_genes: usize,
-    /// Up to twenty genes that rise, strongest first.
+    /// Up to twenty genes that rise, clearest first: those with the largest score of the rank sum.
     pub top_upregulated: Vec<GeneChange>,
-    /// Up to twenty genes that fall, strongest first.
+    /// Up to twenty genes that fall, clearest first: those with the most negative score.
     pub top_downregulated: Vec<GeneChange>,
     /// Up to twenty enriched sets, with the direction of their genes.
     pub enriched_pathways: Vec<DirectedSet>,
@@ -296,7 +296,8 @@ mod tests {
     fn change(gene: &str, score: f64, differential: Option<Direction>) -> GeneChange {
         GeneChange {
             gene: gene.into(),
-            log2_fold_change: score,
+            // The clearest change is not the largest.
+            log2_fold_change: 1.0 / score,
             score,
             p_value: 0.01,
             adjusted_p_value: 0.02,
@@ -332,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn the_strongest_come_first_on_either_side() {
+    fn the_clearest_come_first_on_either_side() {
         let up = Some(Direction::Up);
         let down = Some(Direction::Down);
         let evaluation = Evaluation {

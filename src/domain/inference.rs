@@ -8,6 +8,11 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+/// The arm that predicts the query cells with the paired control cells as prompt.
+pub const CONTROL_ARM: &str = "control";
+/// The name the query cells of an iteration are stored under.
+pub const QUERY_CELLS: &str = "query";
+
 /// Where a file is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

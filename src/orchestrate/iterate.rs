@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::atlas::controls::{QueryCells, QueryWish, pair, query_cells};
 use crate::atlas::{Drawn, Rows};
-use crate::domain::evaluation::{Criteria, Evaluation};
+use crate::domain::evaluation::Evaluation;
 use crate::domain::query::StructuredQuery;
 use crate::domain::run::{ControlStrategy, EffectiveControl, Iteration, Phase, PromptCandidate, Settings};
 use crate::domain::{CellSet, Curie, RunId};
@@ -192,18 +192,13 @@ async fn score(
     let perturbation = query.perturbation.clone().ok_or_else(|| failure::nothing_found(query))?;
     let regulons: Vec<Regulon> =
         ctx.knowledge.regulons().values().flat_map(|network| Regulon::group(network)).collect();
-    let thresholds = &ctx.config.evaluation;
     let evaluator = Evaluator {
         perturbation: &perturbation,
         gene_sets: ctx.knowledge.gene_sets(),
         regulons: &regulons,
-        criteria: Criteria {
-            min_log2_fold_change: thresholds.lfc_threshold,
-            max_adjusted_p_value: thresholds.padj_threshold,
-            min_cells: thresholds.min_cells as usize,
-        },
+        criteria: settings.criteria,
         pathway_enrichment: settings.pathway_enrichment,
-        draws: thresholds.null_draws,
+        draws: ctx.config.evaluation.null_draws,
         seed: draw_seed(settings.seed, "null", 0),
     };
     // The statistics keep a core busy for a while; the runtime is told so.

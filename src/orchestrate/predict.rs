@@ -7,7 +7,9 @@ use bytes::Bytes;
 
 use crate::anndata::{self, AnnData, Column, File, Matrix, Numbers, Table};
 use crate::atlas::Drawn;
-use crate::domain::inference::{Arm, InferRequest, InferSummary, Location, Method, Sampling};
+use crate::domain::inference::{
+    Arm, CONTROL_ARM as CONTROL, InferRequest, InferSummary, Location, Method, QUERY_CELLS, Sampling,
+};
 use crate::domain::run::{Predictor, Settings};
 use crate::domain::{Expression, RunId};
 use crate::executor::Job;
@@ -41,7 +43,6 @@ pub struct Pair {
 }
 
 const PERTURBED: &str = "perturbed";
-const CONTROL: &str = "control";
 const BASELINE: &str = "baseline";
 
 /// Predicts the response of the query cells, with every arm in one job. Cells already predicted, as
@@ -88,7 +89,7 @@ impl Step<'_> {
     /// Writes the inputs; names them and the outputs.
     async fn request(&self, settings: &Settings, cells: &Cells, scratch: &Path) -> Result<InferRequest, Stop> {
         let prompt = self.write("prompt", &cells.prompt, scratch).await?;
-        let query = self.write("query", &cells.query, scratch).await?;
+        let query = self.write(QUERY_CELLS, &cells.query, scratch).await?;
         let control = match &cells.control {
             Some(control) => Some(self.write("control_prompt", control, scratch).await?),
             None => None,

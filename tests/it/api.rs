@@ -17,7 +17,7 @@ use haystack::objects::Objects;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use crate::support::program::{Server, succeed};
+use crate::support::program::{Server, answer, succeed};
 use crate::support::{TestDatabase, config, databases};
 
 async fn server(database: &TestDatabase) -> (tempfile::TempDir, Server) {
@@ -43,27 +43,174 @@ async fn wrong_requests_get_a_problem_that_says_what_to_do() {
         let create = async |body: Value| server.post("/api/v1/runs/", &body).await;
         problem(&create(json!({"query": "B cells?"})).await, 422, "at least 10");
         problem(&create(json!({"query": "x".repeat(3000)})).await, 422, "at most");
-        problem(&create(json!({})).await, 422, "query");
+        problem(&create(json!({})).await, 422, "The field query is missing; it takes a text of 10 to 2000 characters.");
         problem(&create(json!({"query": "How would B cells respond?", "max_iterations": 11})).await, 422, "1 to 10");
-        problem(&create(json!({"query": "How would B cells respond?", "colour": 1})).await, 422, "colour");
+        problem(&create(json!({"query": "How would B cells respond?", "colour": 1})).await, 422, "no field 'colour'");
         let model = json!({"query": "How would B cells respond?", "predictor": {"method": "stack", "model": "none"}});
         problem(&create(model).await, 422, "'none'");
         problem(&server.get("/api/v1/runs/run_0123456789ab").await, 404, "run_0123456789ab");
         problem(&server.get("/api/v1/runs/x").await, 404, "x");
         problem(&server.get("/api/v1/runs/run_0123456789ab/result").await, 404, "run_0123456789ab");
         problem(&server.post("/api/v1/runs/run_0123456789ab/cancel", &json!({})).await, 404, "run_0123456789ab");
-        problem(&server.get("/api/v1/runs/?page=0").await, 422, "begin at 1");
-        problem(&server.get("/api/v1/runs/?status=done").await, 422, "pending");
+        problem(
+            &server.get("/api/v1/runs/?page=0").await,
+            422,
+            "The parameter page cannot be 0; it takes a whole number, 1 or more.",
+        );
+        problem(&server.get("/api/v1/runs/?status=done").await, 422, "The parameter status cannot be \"done\"");
+        problem(&server.get("/api/v1/runs/?status=done").await, 422, "'pending'");
+        problem(&server.get("/api/v1/runs/?page=two").await, 422, "The parameter page cannot be \"two\"");
+        problem(&server.get("/api/v1/runs/?page=1&page=2").await, 422, "page is given twice");
+        problem(&server.get("/api/v1/runs/?pages=2").await, 422, "did you mean 'page'?");
         problem(&server.get("/nowhere").await, 404, "nothing at this address");
         problem(&server.post("/api/v1/health", &json!({})).await, 405, "method");
         let rebound = server.request(reqwest::Method::GET, "/api/v1/runs/").header("host", "evil.example");
         assert_eq!(rebound.send().await.unwrap().status(), 421);
         let plain = server.request(reqwest::Method::POST, "/api/v1/runs/").header("content-type", "text/plain");
-        let plain = plain.body(r#"{"query": "How would B cells respond?"}"#).send().await.unwrap();
-        assert_eq!(plain.status(), 422, "a form of another site could have sent this");
+        let plain = answer(plain.body(r#"{"query": "How would B cells respond?"}"#)).await;
+        // A form of another site could have sent this.
+        problem(&plain, 415, "Content-Type: application/json");
+        problem(&create(json!({"query": "x".repeat(70_000)})).await, 413, "at most 64 KiB");
         let (_, _, page) = server.get("/api/v1/runs/").await;
         assert_eq!(page["total"], 0, "nothing of the above was stored");
     }
+}
+
+#[tokio::test]
+async fn a_wrong_body_is_told_which_field_and_what_it_takes() {
+    let database = databases().await.swap_remove(0);
+    let (_home, server) = server(&database).await;
+    let raw = async |body: &'static str| {
+        let request = server.request(reqwest::Method::POST, "/api/v1/runs/").header("content-type", "application/json");
+        answer(request.body(body)).await
+    };
+    problem(&raw("[]").await, 422, "The body is a list; it must be a JSON object with the field query.");
+    problem(&raw("7").await, 422, "The body is a number");
+    problem(&raw(" ").await, 422, "The body is empty");
+    problem(&raw("{\"query\": \"How would B").await, 422, "cannot be read as JSON at line 1, column 22");
+    problem(&raw("{\"query\": null}").await, 422, "The field query cannot be null; it takes a text of 10 to 2000");
+    let cases = [
+        (json!({"max_iterations": "five"}), "max_iterations cannot be \"five\"; it takes a whole number from 1 to 10."),
+        (json!({"max_iterations": 2.5}), "max_iterations cannot be 2.5; it takes a whole number from 1 to 10."),
+        (json!({"max_iterations": -1}), "max_iterations cannot be -1; it takes a whole number from 1 to 10."),
+        (json!({"score_threshold": 0}), "score_threshold cannot be 0; it takes a whole number from 1 to 10."),
+        (json!({"max_iteration": 1}), "There is no field 'max_iteration'; did you mean 'max_iterations'?"),
+        (
+            json!({"control_strategy": "none"}),
+            "control_strategy cannot be \"none\"; it takes a text: What the prediction",
+        ),
+        (json!({"control_strategy": {"a": 1}}), "control_strategy cannot be {\"a\":1}; it takes a text"),
+        (
+            json!({"predictor": "stack"}),
+            "predictor cannot be \"stack\"; it takes an object: '{\"method\": \"stack\", \"model\": NAME}'",
+        ),
+        (json!({"predictor": {"method": "stack"}}), "predictor cannot be {\"method\":\"stack\"}; it takes an object"),
+        (
+            json!({"enable_pathway_enrichment": "no"}),
+            "enable_pathway_enrichment cannot be \"no\"; it takes true or false.",
+        ),
+        (json!({"random_seed": -3}), "random_seed cannot be -3; it takes a whole number, 0 or more."),
+        (json!({"de_config": 1}), "de_config cannot be 1; it takes an object"),
+        (
+            json!({"de_config": {"pval_threshold": 2}}),
+            "de_config.pval_threshold cannot be 2; it takes a number from 0 to 1.",
+        ),
+        (json!({"de_config": {"lfc": 2}}), "There is no field 'de_config.lfc'"),
+        (
+            json!({"de_config": {"lfc_threshold": "high"}}),
+            "de_config.lfc_threshold cannot be \"high\"; it takes a number",
+        ),
+    ];
+    for (more, words) in cases {
+        let answer = server.post("/api/v1/runs/", &asked(&more)).await;
+        problem(&answer, 422, words);
+        let detail = answer.2["detail"].as_str().unwrap();
+        for foreign in ["expected", "invalid", "deserialize", "struct", "u32", "column"] {
+            assert!(!detail.contains(foreign), "{detail}");
+        }
+    }
+}
+
+/// A question with more fields.
+fn asked(more: &Value) -> Value {
+    let mut body = json!({"query": QUESTION});
+    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    body
+}
+
+#[tokio::test]
+async fn every_field_of_the_specification_is_taken_and_what_cannot_be_served_is_refused() {
+    let database = databases().await.swap_remove(0);
+    let home = tempfile::tempdir().unwrap();
+    let (router, _) = routes(home.path(), &database, "exit 0");
+    let refused = [
+        (
+            json!({"enable_literature_search": true}),
+            "enable_literature_search cannot be 'true': papers cannot be searched",
+        ),
+        (json!({"llm_provider": "anthropic"}), "llm_provider cannot be 'anthropic': questions are read by rules"),
+        (json!({"llm_model": "some-model"}), "llm_model cannot be 'some-model'"),
+        (
+            json!({"de_config": {"test": "t-test"}}),
+            "de_config.test cannot be 't-test': genes are compared by 'wilcoxon' alone",
+        ),
+        (json!({"de_config": {"correction": "bonferroni"}}), "de_config.correction cannot be 'bonferroni'"),
+        (
+            json!({"de_config": {"top_n_hvg": 2000}}),
+            "de_config.top_n_hvg cannot be '2000': every measured gene is tested",
+        ),
+        (
+            json!({"control_strategy": "synthetic_control", "de_config": {"control_strategy": "query_as_control"}}),
+            "de_config.control_strategy cannot be 'query_as_control': control_strategy is 'synthetic_control'",
+        ),
+    ];
+    for (more, words) in refused {
+        let answer = call(&router, "POST", "/api/v1/runs/", asked(&more)).await;
+        assert_eq!(answer["status"], 422, "{answer}");
+        let detail = answer["detail"].as_str().unwrap();
+        assert!(
+            detail.contains(words) && (detail.contains("leave it out") || detail.contains("say it once")),
+            "{detail}"
+        );
+    }
+    let taken = json!({
+        "control_strategy": "query_as_control", "max_iterations": 3, "score_threshold": 9, "llm_provider": "none",
+        "llm_model": null, "enable_literature_search": false, "enable_pathway_enrichment": false, "random_seed": 7,
+        "de_config": {"control_strategy": "query_as_control", "lfc_threshold": 1.0, "pval_threshold": 0.01,
+            "min_cells_per_group": 20, "test": "wilcoxon", "correction": "benjamini-hochberg", "top_n_hvg": null},
+    });
+    let created = call(&router, "POST", "/api/v1/runs/", asked(&taken)).await;
+    let criteria = json!({"lfc_threshold": 1.0, "pval_threshold": 0.01, "min_cells_per_group": 20});
+    assert_eq!(created["de_config"], criteria, "{created}");
+    let stored = database.run(&created["run_id"].as_str().unwrap().parse().unwrap()).await.unwrap().unwrap().settings;
+    assert_eq!((stored.criteria.min_log2_fold_change, stored.criteria.min_cells), (1.0, 20));
+    let only = json!({"de_config": {"control_strategy": "query_as_control"}});
+    let created = call(&router, "POST", "/api/v1/runs/", asked(&only)).await;
+    assert_eq!(created["control_strategy"], "query_as_control");
+    assert_eq!(created["de_config"], json!({"lfc_threshold": 0.5, "pval_threshold": 0.05, "min_cells_per_group": 10}));
+}
+
+#[tokio::test]
+async fn pages_of_configured_origins_alone_may_call() {
+    let database = databases().await.swap_remove(0);
+    let home = tempfile::tempdir().unwrap();
+    const OURS: &str = "https://console.example.org";
+    let (closed, _) = routes(home.path(), &database, "exit 0");
+    let (open, _) = routes_with(home.path(), &database, "exit 0", &[("HAYSTACK__SERVER__ALLOWED_ORIGINS", OURS)]);
+    let ask = async |router: &Router, method: &str, path: &str, origin: &str| {
+        let request = Request::builder().method(method).uri(path).header("host", "localhost").header("origin", origin);
+        let request = request.header("access-control-request-method", "POST").body(Body::empty()).unwrap();
+        let response = router.clone().oneshot(request).await.unwrap();
+        let allowed = response.headers().get("access-control-allow-origin").map(|v| v.to_str().unwrap().to_owned());
+        (response.status().as_u16(), allowed)
+    };
+    assert_eq!(ask(&closed, "GET", "/api/v1/health", OURS).await, (200, None));
+    assert_eq!(ask(&closed, "OPTIONS", "/api/v1/runs/", OURS).await, (405, None));
+    assert_eq!(ask(&open, "GET", "/api/v1/health", OURS).await, (200, Some(OURS.into())));
+    assert_eq!(ask(&open, "OPTIONS", "/api/v1/runs/", OURS).await, (200, Some(OURS.into())));
+    assert_eq!(ask(&open, "GET", "/api/v1/runs/x", OURS).await, (404, Some(OURS.into())), "errors can be read too");
+    assert_eq!(ask(&open, "GET", "/api/v1/health", "https://evil.example").await, (200, None));
+    assert_eq!(ask(&open, "OPTIONS", "/api/v1/runs/", "https://evil.example").await.1, None);
 }
 
 #[tokio::test]
@@ -92,13 +239,25 @@ async fn a_run_that_cannot_be_answered_fails_with_the_reason() {
 async fn the_page_the_description_and_the_health_are_there() {
     let database = databases().await.swap_remove(0);
     let (_home, server) = server(&database).await;
-    for path in ["/", "/runs/run_0123456789ab"] {
+    for (path, title) in [
+        ("/", "HAYSTACK"),
+        ("/runs/run_0123456789ab", "HAYSTACK"),
+        ("/docs", "HAYSTACK API"),
+        ("/redoc", "HAYSTACK API"),
+    ] {
         let response = server.request(reqwest::Method::GET, path).send().await.unwrap();
         let policy = response.headers()["content-security-policy"].to_str().unwrap().to_owned();
         assert!(policy.contains("default-src 'none'"), "{policy}");
-        assert!(response.text().await.unwrap().contains("<title>HAYSTACK</title>"));
+        assert!(response.text().await.unwrap().contains(&format!("<title>{title}</title>")));
     }
-    for path in ["/api/v1/health", "/api/v1/health/", "/api/health", "/api/v1/health/ready"] {
+    for path in [
+        "/api/v1/health",
+        "/api/v1/health/",
+        "/api/health",
+        "/api/v1/health/ready",
+        "/api/v1/health/ready/",
+        "/api/health/ready",
+    ] {
         let (code, _, health) = server.get(path).await;
         assert_eq!((code, &health["status"]), (200, &json!("healthy")), "{path}");
     }
@@ -163,7 +322,17 @@ async fn what_is_imported_while_the_server_runs_counts_at_once() {
 
 /// The routes with a shell script in the place of the program that carries out runs.
 fn routes(home: &std::path::Path, database: &Database, script: &str) -> (Router, Executor) {
-    let config = config(home, &[("HAYSTACK__JOBS__GRACE_SECONDS", "1")]);
+    routes_with(home, database, script, &[])
+}
+
+/// The same with settings.
+fn routes_with(
+    home: &std::path::Path,
+    database: &Database,
+    script: &str,
+    settings: &[(&str, &str)],
+) -> (Router, Executor) {
+    let config = config(home, &[&[("HAYSTACK__JOBS__GRACE_SECONDS", "1")][..], settings].concat());
     let executor = Executor::local_program(&config, &program_of(home, script)).unwrap();
     let parts = Parts {
         objects: Objects::open(&config.objects).unwrap(),

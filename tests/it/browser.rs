@@ -154,6 +154,27 @@ async fn check_result(browser: &Browser, server: &Server, address: &str) {
 }
 
 #[tokio::test]
+async fn the_api_is_described_for_people() {
+    let Some(browser) = Browser::start().await else { return };
+    let server = server().await;
+    browser.open(&server.url).await;
+    browser.click("footer a").await;
+    browser.wait_for("#operations", "/api/v1/runs/validate-control-strategy").await;
+    let (_, _, description) = server.get("/openapi.json").await;
+    let operations = browser.text("#operations").await;
+    for path in description["paths"].as_object().unwrap().keys() {
+        assert!(operations.contains(path), "{path}");
+    }
+    browser.click("#operations details summary").await;
+    browser.wait_for("#operations details[open]", "application/problem+json").await;
+    // A type that is named is a link to it.
+    browser.click("#operations details[open] a[href='#type-CreateRun']").await;
+    browser.wait_for("#type-CreateRun[open]", "max_iterations").await;
+    assert!(browser.text("#type-CreateRun").await.contains("lfc_threshold"), "inner fields too");
+    no_complaints(&browser).await;
+}
+
+#[tokio::test]
 async fn what_cannot_be_answered_says_why_and_stays_text() {
     let Some(browser) = Browser::start().await else { return };
     let server = server().await;
@@ -243,9 +264,11 @@ async fn the_page_fits_a_phone_and_is_readable_in_light_and_dark() {
     let Some(browser) = Browser::start().await else { return };
     let server = server().await;
     let run = answered(&server, QUESTION).await;
-    for (path, shown) in
-        [("/?question=How+would+quokkas+respond+to+IL-6", "#reading"), (&*format!("/runs/{run}"), "#figures")]
-    {
+    for (path, shown) in [
+        ("/?question=How+would+quokkas+respond+to+IL-6", "#reading"),
+        (&*format!("/runs/{run}"), "#figures"),
+        ("/docs", "#type-Problem"),
+    ] {
         for (width, dark) in [(390, false), (390, true), (1280, false), (1280, true)] {
             browser.resize(width, 844, 1.0).await;
             browser.prefer_dark(dark).await;

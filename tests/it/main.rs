@@ -11,6 +11,7 @@ mod executor;
 mod knowledge;
 mod objects;
 mod obo;
+mod openapi;
 mod question;
 mod report;
 mod resolve;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use haystack::anndata;
-use haystack::domain::evaluation::{Evaluation, Findings, ModelRecord, RunResult};
+use haystack::domain::evaluation::{Criteria, Evaluation, Findings, ModelRecord, RunResult};
 use haystack::domain::inference::{ArmSummary, InferSummary, Location, Method, Sampling};
 use haystack::domain::query::{StructuredQuery, Task};
 use haystack::domain::run::{
@@ -214,6 +214,7 @@ fn made() -> Made {
             seed: 7,
             measured: Measured::HoldOut,
             pathway_enrichment: true,
+            criteria: Criteria::default(),
         },
         iterations,
         evaluation,

@@ -158,6 +158,10 @@ async fn real_cells_and_a_trained_model_answer_alike_on_both_databases_and_over_
         assert_eq!(genes(&outcome["top_upregulated"]), genes(&result["answer"]["top_upregulated"]));
         assert_eq!(outcome["grounding_score"], result["answer"]["score"]);
         assert_eq!(outcome["measured"]["answer"]["pearson"], result["measured"]["answer"]["pearson"]);
+        for place in ["query_cells_path", "control_prediction_path"] {
+            let path = outcome["iterations"][0][place].as_str().unwrap();
+            assert!(fs::read(path).unwrap().starts_with(b"\x89HDF"), "{place}: {path}");
+        }
         for (link, begin) in
             [("anndata_url", &b"\x89HDF"[..]), ("report_url", b"#"), ("report_html_url", b"<!"), ("log_url", b"{")]
         {

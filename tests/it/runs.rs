@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use haystack::database::{Database, Error};
-use haystack::domain::evaluation::{Findings, RunResult};
+use haystack::domain::evaluation::{Criteria, Findings, RunResult};
 use haystack::domain::query::{StructuredQuery, Task};
 use haystack::domain::run::{
     Artifact, ControlStrategy, EffectiveControl, Failure, FailureKind, Iteration, JobHandle, Lifecycle, Measured,
@@ -26,6 +26,7 @@ fn settings() -> Settings {
         seed: u64::MAX,
         measured: Measured::HoldOut,
         pathway_enrichment: true,
+        criteria: Criteria { min_log2_fold_change: 1.0, ..Criteria::default() },
     }
 }
 

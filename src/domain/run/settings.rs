@@ -5,6 +5,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::UnknownWord;
+use crate::domain::evaluation::Criteria;
 use crate::domain::inference::Method;
 
 /// What the user decided when the run was created. All within limits once built.
@@ -24,6 +25,9 @@ pub struct Settings {
     pub measured: Measured,
     /// Whether enrichment is computed.
     pub pathway_enrichment: bool,
+    /// What counts as a differentially expressed gene.
+    #[serde(default)]
+    pub criteria: Criteria,
 }
 
 /// A setting outside its limits.

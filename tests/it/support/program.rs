@@ -95,7 +95,8 @@ impl Server {
     }
 }
 
-async fn answer(request: reqwest::RequestBuilder) -> (u16, String, Value) {
+/// Status code, media type and body of an answer; a body that is not JSON is a text.
+pub async fn answer(request: reqwest::RequestBuilder) -> (u16, String, Value) {
     let response = request.send().await.unwrap();
     let status = response.status().as_u16();
     let media_type = response.headers().get("content-type").map_or("", |value| value.to_str().unwrap()).to_owned();
