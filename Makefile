@@ -13,13 +13,14 @@ PORT  ?= 8080
 export PATH := $(VENV)/bin:$(HOME)/.cargo/bin:$(PATH)
 export HAYSTACK_PYTHON := $(VENV)/bin/python
 
-.PHONY: help run build test check fmt bench bench-stats bench-stack bench-cuda fuzz screenshot tools tools-test tools-bench tools-bench-stack clean
+.PHONY: help run build test check fmt bench bench-stats bench-atlas bench-stack bench-cuda fuzz screenshot tools tools-test tools-bench tools-bench-stack clean
 
 help:
 	@echo 'make run    build, prepare the starter data, serve on http://localhost:$(PORT)'
 	@echo 'make test   run every test, on SQLite and PostgreSQL, with real parts'
 	@echo 'make check  formatting, lints, documentation, layers'
 	@echo 'make bench  time the parts that matter against their peers; make bench-stats the statistics alone'
+	@echo 'make bench-atlas  time drawing and importing cells; needs 12 GB of disk'
 	@echo 'make fuzz   feed broken files to the readers of checkpoints and gene lists'
 	@echo 'make bench-stack  time the model against PyTorch; installs it, 8 GB'
 	@echo 'make bench-cuda   the same on a GPU, with its parity tests'
@@ -48,6 +49,11 @@ bench: tools-bench
 # Differential expression, gene sets and activities against the tools people use now.
 bench-stats: tools-bench
 	cargo bench --locked --bench peers -- statistics --keep
+
+# Drawing cells against the readers people use now, and importing ten million cells. Writes some 12 GB of
+# generated atlases to target/bench-atlas the first time.
+bench-atlas: tools-bench
+	cargo bench --locked --bench peers -- atlas --keep
 
 bench-stack: tools-bench-stack
 	cargo bench --locked --bench stack
@@ -109,7 +115,7 @@ $(CACHE)/tools-test.done: Makefile $(CACHE)/tools.done
 	@touch $@
 
 # What the benchmarks compare with, in the versions they are compared with.
-PYTHON_BENCH := scanpy==1.11.5 gseapy==1.3.1 illico==0.6.0 decoupler==2.2.0
+PYTHON_BENCH := scanpy==1.11.5 gseapy==1.3.1 illico==0.6.0 decoupler==2.2.0 cellstream==0.11.0
 tools-bench: $(CACHE)/tools-bench.done
 $(CACHE)/tools-bench.done: Makefile $(CACHE)/tools.done
 	@$(VENV)/bin/pip install -q $(foreach p,$(PYTHON_BENCH),'$(p)')

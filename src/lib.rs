@@ -46,7 +46,8 @@
 //! | how a name is resolved | `knowledge/resolve.rs` |
 //! | how prompts are found or ranked | `orchestrate/retrieve/` |
 //! | how controls are paired, cells drawn | `atlas/controls.rs`, `atlas/cells.rs` |
-//! | which columns of a file mean what | `atlas/profile.rs`, `atlas/harmonize/` |
+//! | which columns of a file mean what | `atlas/profile/`, `atlas/harmonize/` |
+//! | how a few cells are read quickly | `atlas/row_file/`, `anndata/store/direct.rs`; `make bench-atlas` |
 //! | how a score is made | `orchestrate/evaluate/`, `domain/score.rs` |
 //! | when a run stops | `orchestrate/decide.rs` |
 //! | a statistic | `stats/` and its reference numbers; its command in `cli/{de,enrich,prerank,activity}.rs`; `make bench-stats` |

@@ -123,6 +123,15 @@ pub enum Problem {
         /// Position in the array.
         index: usize,
     },
+    /// A column of labels in which nearly every row has its own.
+    #[error(
+        "holds more than {most} different values, so it names cells rather than groups of them; name another column, \
+         or leave the field out (ignore = true in a mapping)"
+    )]
+    TooVaried {
+        /// How many there may be.
+        most: usize,
+    },
     /// A row past the end was asked for.
     #[error("row {row} was asked for, but there are only {n_rows} rows")]
     NoSuchRow {

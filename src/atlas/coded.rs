@@ -6,6 +6,9 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
+/// Pairs of distinct values that are found in a table of all there could be (16 MiB) rather than by hashing.
+const MOST_LOOKED_UP: usize = 1 << 22;
+
 /// One value per cell, stored as codes into the distinct values, which all occur.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Coded<T> {
@@ -34,11 +37,13 @@ impl<T: Eq + Hash + Clone> Coded<T> {
         Self { codes: vec![0; n_cells], values }
     }
 
-    /// From codes into categories, where a code outside of them is a missing value. Categories no
-    /// cell has are left out.
-    pub fn from_categories(codes: impl IntoIterator<Item = i64>, mut category: impl FnMut(Option<usize>) -> T) -> Self {
-        let by_code = Coded::new(codes);
-        by_code.map(|&code| category(usize::try_from(code).ok()))
+    /// From codes into distinct values, which all occur.
+    ///
+    /// # Panics
+    /// If a code is not the position of a value.
+    pub fn from_codes(codes: Vec<u32>, values: Vec<T>) -> Self {
+        assert!(codes.iter().all(|&code| (code as usize) < values.len()), "codes are positions of values");
+        Self { codes, values }
     }
 
     /// Applies `f` to every distinct value; values that become equal become one.
@@ -54,9 +59,29 @@ impl<T: Eq + Hash + Clone> Coded<T> {
     /// If the two have different numbers of cells.
     pub fn zip<U: Eq + Hash + Clone>(&self, other: &Coded<U>) -> Coded<(T, U)> {
         assert_eq!(self.codes.len(), other.codes.len(), "columns of one file have one length");
-        let pairs = Coded::new(self.codes.iter().copied().zip(other.codes.iter().copied()));
+        let pairs = match self.values.len().checked_mul(other.values.len()) {
+            Some(n_pairs) if n_pairs <= MOST_LOOKED_UP => self.pairs_looked_up(other, n_pairs),
+            _ => Coded::new(self.codes.iter().copied().zip(other.codes.iter().copied())),
+        };
         let value = |&(a, b): &(u32, u32)| (self.values[a as usize].clone(), other.values[b as usize].clone());
         Coded { codes: pairs.codes, values: pairs.values.iter().map(value).collect() }
+    }
+
+    /// Pairs of codes, each found by its place in a table of all there could be.
+    fn pairs_looked_up<U>(&self, other: &Coded<U>, n_pairs: usize) -> Coded<(u32, u32)> {
+        const NEW: u32 = u32::MAX;
+        let mut known = vec![NEW; n_pairs];
+        let mut values = Vec::new();
+        let code_of = |(&a, &b): (&u32, &u32)| {
+            let known = &mut known[a as usize * other.values.len() + b as usize];
+            if *known == NEW {
+                *known = values.len() as u32;
+                values.push((a, b));
+            }
+            *known
+        };
+        let codes = self.codes.iter().zip(&other.codes).map(code_of).collect();
+        Coded { codes, values }
     }
 
     /// The distinct values.
@@ -106,10 +131,13 @@ mod tests {
     }
 
     #[test]
-    fn categories_without_cells_are_left_out() {
-        let names = ["x", "y", "z"];
-        let column = Coded::from_categories([2, -1, 2], |code| code.map(|code| names[code]));
-        assert_eq!(column.values(), [Some("z"), None]);
+    fn few_and_many_pairs_are_found_alike() {
+        let column = |n: u32, step: u32| Coded::new((0..20_000).map(move |cell: u32| cell.wrapping_mul(step) % n));
+        let (a, b) = (column(2_999, 7), column(3_001, 11));
+        assert!(a.values().len() * b.values().len() > MOST_LOOKED_UP);
+        let many = a.zip(&b);
+        let looked_up = a.pairs_looked_up(&b, a.values().len() * b.values().len());
+        assert_eq!(many.codes(), looked_up.codes());
         assert_eq!(Coded::constant("x", 0).values(), [] as [&str; 0]);
     }
 }

@@ -1,24 +1,55 @@
 //! Counts: finding the raw counts of a file and proving that they are counts.
 //!
-//! Every value is read and must be a whole number of 0 or more. Sampling would miss a file in which
-//! one batch was normalised and the others were not; sums of rows would miss rounded data. The same
-//! reading gives the genes and counts per cell.
+//! A value must be a whole number of 0 or more; sums of rows would miss rounded data. Of a matrix of
+//! moderate size every value is read, which gives the genes and counts per cell too. Of a large one,
+//! cells are sampled: from every stretch of the file, and from every donor, batch, condition and cell
+//! type, because a file may have been put together from some that were normalised and some that were not.
 
+use std::collections::{BTreeSet, HashSet};
 use std::ops::ControlFlow;
 
-use crate::anndata::{File, Matrix, MatrixInfo};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use roaring::RoaringBitmap;
+
+use crate::anndata::{File, Matrix, MatrixInfo, Storage};
 use crate::domain::Csr;
+use crate::domain::cells::{CellSetKey, Condition};
 
 /// The proven counts of a file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Counts {
     /// Where they are.
     pub matrix: Matrix,
-    /// Genes with at least one count, per cell.
-    pub genes: Vec<u32>,
-    /// Sum of counts, per cell.
-    pub totals: Vec<f64>,
+    /// Genes with at least one count, per cell, where they are known.
+    pub genes: Option<Vec<u32>>,
+    /// Sum of counts, per cell, where they are known.
+    pub totals: Option<Vec<f64>>,
+    /// How many cells were read, unless all were.
+    pub sampled: Option<u64>,
 }
+
+/// How much of a matrix is read to prove that it holds counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Proof {
+    /// Everything where it has at most [`EVERYTHING`] entries, else a sample.
+    #[default]
+    BySize,
+    /// Everything.
+    All,
+    /// A sample, unless the matrix is compressed by columns: then any cell means reading everything.
+    Sample,
+}
+
+/// Entries of a matrix that is read whole: some seconds of reading.
+pub const EVERYTHING: u64 = 1 << 26;
+
+/// Stretches of a file that a cell is sampled from each.
+const STRETCHES: usize = 2048;
+/// Further cells at most, one for each donor, batch, condition and cell type.
+const MOST_OF_GROUPS: usize = 2048;
+/// Cells are sampled with this seed, so that the same file is judged by the same cells.
+const SEED: u64 = 0;
 
 /// A value that is no count.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,34 +97,116 @@ pub fn places(matrices: &[MatrixInfo]) -> Vec<Matrix> {
     places.into_iter().map(|(_, matrix)| matrix).collect()
 }
 
+/// Whether a matrix is read whole.
+pub fn is_read_whole(file: &File, matrix: &Matrix, proof: Proof) -> bool {
+    let info = file.matrices().iter().find(|info| info.matrix == *matrix);
+    let large = info.is_some_and(|info| info.storage != Storage::Csc && info.n_stored > EVERYTHING);
+    match proof {
+        Proof::All => true,
+        Proof::BySize => !large,
+        Proof::Sample => info.is_none_or(|info| info.storage == Storage::Csc),
+    }
+}
+
+/// The cells that are sampled, ascending.
+pub fn sample(sets: &[(CellSetKey, RoaringBitmap)], n_cells: usize) -> Vec<usize> {
+    let mut rng = ChaCha8Rng::seed_from_u64(SEED);
+    let mut cells = BTreeSet::from([0, n_cells.saturating_sub(1)]);
+    let n = STRETCHES.min(n_cells);
+    cells.extend((0..n).map(|at| rng.random_range(at * n_cells / n..(at + 1) * n_cells / n)));
+    let mut seen: HashSet<(u8, &str)> = HashSet::new();
+    let most = cells.len() + MOST_OF_GROUPS;
+    for (key, rows) in sets {
+        let condition = match &key.condition {
+            Condition::Control { label, .. } => label.as_deref(),
+            Condition::Perturbed { perturbation, .. } => Some(perturbation.original.as_str()),
+        };
+        let groups = [Some(key.cell_type.original.as_str()), condition, key.donor.as_deref(), key.batch.as_deref()];
+        let is_new = |(kind, group): (u8, &Option<&'_ str>)| group.is_some_and(|group| !seen.contains(&(kind, group)));
+        if cells.len() < most && (0..).zip(&groups).any(is_new) {
+            seen.extend((0..).zip(groups).filter_map(|(kind, group)| Some((kind, group?))));
+            let nth = rng.random_range(0..rows.len().max(1)) as u32;
+            cells.extend(rows.select(nth).map(|row| row as usize));
+        }
+    }
+    cells.into_iter().filter(|cell| *cell < n_cells).collect()
+}
+
+/// Reads some cells of a matrix. Genes per cell are those stored, where no sampled cell stores zeros.
+pub fn prove_sample(file: &File, matrix: &Matrix, cells: &[usize]) -> crate::anndata::Result<Result<Counts, Seen>> {
+    if let Some(seen) = other_rows(file, matrix) {
+        return Ok(Err(seen));
+    }
+    let read = file.read_rows(matrix, Some(cells))?;
+    if let Some((at, column, value)) = first_offender(&read) {
+        return Ok(Err(Seen::Offender(Offender { matrix: matrix.clone(), row: cells[at], column, value })));
+    }
+    if read.nnz() == 0 {
+        return Ok(Err(Seen::Empty(matrix.clone())));
+    }
+    let stored = file.stored_per_row(matrix)?;
+    let genes = stored
+        .filter(|stored| cells.iter().enumerate().all(|(at, &cell)| stored[cell] as usize == read.row(at).0.len()));
+    let totals = totals_in_obs(file, cells, &read.row_sums())?;
+    Ok(Ok(Counts { matrix: matrix.clone(), genes, totals, sampled: Some(cells.len() as u64) }))
+}
+
+/// Columns of `obs` that hold the sum of counts per cell.
+const TOTALS: [&str; 9] = [
+    "tscp_count",
+    "total_counts",
+    "n_counts",
+    "ncounts",
+    "nCount_RNA",
+    "n_counts_UMIs",
+    "UMI_count",
+    "umi_count",
+    "nUMI",
+];
+
+/// The sums of counts that a column of `obs` holds, if it holds those of every sampled cell.
+fn totals_in_obs(file: &File, cells: &[usize], sums: &[f64]) -> crate::anndata::Result<Option<Vec<f64>>> {
+    for name in TOTALS.into_iter().filter(|name| file.obs().has(name)) {
+        if let Some(totals) = file.obs().numbers(name)?
+            && cells.iter().zip(sums).all(|(&cell, sum)| (totals[cell] - sum).abs() < 0.5)
+            && totals.iter().all(|total| *total >= 0.0)
+        {
+            return Ok(Some(totals));
+        }
+    }
+    Ok(None)
+}
+
+fn other_rows(file: &File, matrix: &Matrix) -> Option<Seen> {
+    let info = file.matrices().iter().find(|info| info.matrix == *matrix)?;
+    (info.n_rows != file.n_cells()).then(|| Seen::Rows(matrix.clone(), info.n_rows))
+}
+
 /// Reads a whole matrix; `progress` gets the number of rows read so far.
 pub fn prove(
     file: &File,
     matrix: &Matrix,
     progress: &mut dyn FnMut(usize),
 ) -> crate::anndata::Result<Result<Counts, Seen>> {
-    let info = file.matrices().iter().find(|info| info.matrix == *matrix);
-    if let Some(info) = info.filter(|info| info.n_rows != file.n_cells()) {
-        return Ok(Err(Seen::Rows(matrix.clone(), info.n_rows)));
+    if let Some(seen) = other_rows(file, matrix) {
+        return Ok(Err(seen));
     }
-    let mut counts = Counts { matrix: matrix.clone(), genes: Vec::new(), totals: Vec::new() };
+    let (mut genes, mut totals) = (Vec::new(), Vec::new());
     let mut offender = None;
     file.for_each_block(matrix, ROWS_PER_BLOCK, |first, block| {
         if let Some((row, column, value)) = first_offender(block) {
             offender = Some(Offender { matrix: matrix.clone(), row: first + row, column, value });
             return ControlFlow::Break(());
         }
-        counts.totals.extend(block.row_sums());
-        counts
-            .genes
-            .extend((0..block.n_rows()).map(|row| block.row(row).1.iter().filter(|v| **v > 0.0).count() as u32));
+        totals.extend(block.row_sums());
+        genes.extend((0..block.n_rows()).map(|row| block.row(row).1.iter().filter(|v| **v > 0.0).count() as u32));
         progress(first + block.n_rows());
         ControlFlow::Continue(())
     })?;
     Ok(match offender {
         Some(offender) => Err(Seen::Offender(offender)),
-        None if counts.totals.iter().all(|&total| total == 0.0) => Err(Seen::Empty(matrix.clone())),
-        None => Ok(counts),
+        None if totals.iter().all(|&total| total == 0.0) => Err(Seen::Empty(matrix.clone())),
+        None => Ok(Counts { matrix: matrix.clone(), genes: Some(genes), totals: Some(totals), sampled: None }),
     })
 }
 

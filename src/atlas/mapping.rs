@@ -10,12 +10,15 @@
 //! [cell_type]
 //! column = "cluster_id"
 //! id_column = "cell_type_ontology_term_id"     # a second column with the ids, if there is one
+//! else_column = "cell_line"         # what to take where the first has nothing, or `na`
 //! [cell_type.values]                # labels the resolver should not guess
 //! "CD14+ Monocytes" = "CL:0001054"
 //!
 //! [perturbation]
 //! column = "group_id"
 //! second_column = "perturbation_2"  # a perturbation applied together with the first
+//! separator = " || "                # where one label names several perturbations
+//! tuples = true                     # labels are Python's [('NAME', DOSE, 'UNIT')]; [dose] can read them too
 //! control = ["ctrl"]                # if left out, the usual control labels are recognised
 //! missing_is_control = true         # cells without a label are controls
 //! [perturbation.control_where]      # or: 'column' holds no perturbation where another says so
@@ -65,8 +68,15 @@ pub struct Source {
     pub ignore: bool,
     /// Column of `obs` with the ontology ids of the labels.
     pub id_column: Option<String>,
+    /// Column of `obs` whose label counts where `column` has none, or `na`.
+    pub else_column: Option<String>,
     /// A second perturbation applied together with the first.
     pub second_column: Option<String>,
+    /// What stands between the names in a label of several.
+    pub separator: Option<String>,
+    /// Whether labels are lists of name, dose and unit as Python prints them.
+    #[serde(default)]
+    pub tuples: bool,
     /// Unit of a dose or time.
     pub unit: Option<String>,
     /// Column of `obs` with the unit of each cell's dose or time.
@@ -83,6 +93,9 @@ pub struct Source {
     /// What labels stand for.
     #[serde(default)]
     pub values: BTreeMap<String, Meaning>,
+    /// Who says so where it is not a mapping file: `profile`, or the place in the file.
+    #[serde(skip)]
+    pub said_by: Option<String>,
 }
 
 /// What a label stands for, in a mapping's own words.
@@ -132,12 +145,15 @@ pub enum Error {
 }
 
 const TOP: [&str; 2] = ["counts_in", "gene_symbols"];
-const SECTION: [&str; 11] = [
+const SECTION: [&str; 14] = [
     "column",
     "value",
     "ignore",
     "id_column",
+    "else_column",
     "second_column",
+    "separator",
+    "tuples",
     "unit",
     "unit_column",
     "control",
@@ -192,9 +208,14 @@ impl Source {
         Self { column: Some(column.to_owned()), ..Self::default() }
     }
 
+    /// The same without the column of ids, for a field whose labels are kept as they are.
+    pub(super) fn into_column(self) -> Self {
+        Self { id_column: None, ..self }
+    }
+
     /// Every column it needs.
     pub fn columns(&self) -> impl Iterator<Item = &str> {
-        let one = [&self.column, &self.id_column, &self.second_column, &self.unit_column];
+        let one = [&self.column, &self.else_column, &self.id_column, &self.second_column, &self.unit_column];
         one.into_iter().flatten().chain(self.control_where.keys()).map(String::as_str)
     }
 
@@ -212,6 +233,9 @@ impl Source {
         if of_perturbation && section != Field::Perturbation {
             return fail("takes no control labels and no second column; they belong in [perturbation]");
         }
+        if self.tuples && !matches!(section, Field::Perturbation | Field::Dose) {
+            return fail("takes no tuples; they belong in [perturbation] and [dose]");
+        }
         if (self.unit.is_some() || self.unit_column.is_some()) && !matches!(section, Field::Dose | Field::Time) {
             return fail("takes no unit; units belong in [dose] and [time]");
         }
@@ -219,13 +243,13 @@ impl Source {
             return fail("needs 'unit' or 'unit_column', not both");
         }
         if self.column.is_none()
-            && (self.id_column.is_some() || self.unit_column.is_some() || self.second_column.is_some())
+            && [&self.id_column, &self.unit_column, &self.second_column, &self.else_column].iter().any(|c| c.is_some())
         {
             return fail("names a further column but no 'column'");
         }
         let resolved = matches!(section, Field::CellType | Field::Perturbation | Field::Tissue | Field::Disease);
-        if !resolved && (!self.values.is_empty() || self.id_column.is_some()) {
-            return fail("is kept as the file spells it; it takes neither 'values' nor 'id_column'");
+        if !resolved && (!self.values.is_empty() || self.id_column.is_some() || self.separator.is_some()) {
+            return fail("is kept as the file spells it; it takes no 'values', no 'id_column' and no 'separator'");
         }
         Ok(())
     }

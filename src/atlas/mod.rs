@@ -16,15 +16,18 @@ pub mod import;
 pub mod mapping;
 pub mod profile;
 pub mod resolve;
+pub mod row_file;
 pub mod search;
 pub mod simulate;
 #[cfg(test)]
 pub mod testing;
 pub mod treatment;
+pub mod tuples;
 
 use std::path::PathBuf;
 
 use crate::database::{self, Database};
+use crate::objects::Objects;
 
 pub use cells::{Drawn, DrawnCell};
 pub use draw::Rows;
@@ -33,6 +36,8 @@ pub use draw::Rows;
 #[derive(Clone, Debug)]
 pub struct Atlas {
     database: Database,
+    /// Where row files are; without it, cells are read from the imported files alone.
+    objects: Option<Objects>,
 }
 
 /// Why cells could not be found or read.
@@ -82,6 +87,9 @@ pub enum Error {
     /// Counts that do not form a matrix.
     #[error("the counts do not form a matrix: {0}")]
     Matrix(String),
+    /// The row file cannot be read.
+    #[error(transparent)]
+    RowFile(#[from] row_file::Error),
     /// A reading thread stopped.
     #[error("reading was interrupted")]
     Interrupted,
@@ -93,6 +101,11 @@ pub enum Error {
 impl Atlas {
     /// The cells indexed in this database.
     pub fn new(database: Database) -> Self {
-        Self { database }
+        Self { database, objects: None }
+    }
+
+    /// The same, reading row files from this store where data sets have one.
+    pub fn with_objects(self, objects: Objects) -> Self {
+        Self { objects: Some(objects), ..self }
     }
 }

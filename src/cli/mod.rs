@@ -4,6 +4,7 @@
 
 mod activity;
 mod cells;
+mod datasets;
 mod de;
 mod doctor;
 mod embed;
@@ -70,6 +71,9 @@ pub enum Mode {
     /// Bring in cells, models and knowledge
     #[command(subcommand)]
     Import(import::What),
+    /// List, rename and remove the data sets that were imported
+    #[command(subcommand)]
+    Datasets(datasets::What),
     /// Find the ontology terms and perturbations that names stand for
     Resolve(resolve::Args),
     /// Predict cells with STACK, or with the mean-shift baseline, from files to a file
@@ -103,6 +107,7 @@ impl Mode {
             Self::Run(args) => run::run(args, config).await,
             Self::Serve(args) => serve::run(args, config).await,
             Self::Import(what) => import::run(what, config).await,
+            Self::Datasets(what) => datasets::run(what, config).await,
             Self::Resolve(args) => resolve::run(args, config).await,
             Self::Infer(args) => infer::run(*args, config).await,
             Self::Embed(args) => embed::run(*args, config).await,

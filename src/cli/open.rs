@@ -40,7 +40,7 @@ pub async fn context(config: Config) -> Result<Context> {
     let objects = objects(&config)?;
     let executor = Executor::local(&config)?;
     let knowledge = Knowledge::load(&database).await?;
-    let atlas = Atlas::new(database.clone());
+    let atlas = Atlas::new(database.clone()).with_objects(objects.clone());
     Ok(Context { config, database, objects, executor, knowledge, atlas })
 }
 

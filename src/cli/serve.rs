@@ -29,7 +29,8 @@ pub async fn run(_: Args, config: Config) -> Result {
         tracing::info!("runs in progress when this server started: {at_work}");
     }
     api::watch_abandoned_runs(database.clone(), executor.clone());
-    let (atlas, knowledge) = (Atlas::new(database.clone()), Latest::new(database.clone()));
+    let (atlas, knowledge) =
+        (Atlas::new(database.clone()).with_objects(objects.clone()), Latest::new(database.clone()));
     let parts = api::Parts { config, database, objects, executor, knowledge, atlas };
     let listener = tokio::net::TcpListener::bind(address).await.map_err(|error| {
         Error::usage(format!("cannot listen on {address}: {error}")).hint("set PORT to a free port")

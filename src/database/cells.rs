@@ -17,10 +17,10 @@ pub struct NewCellSet {
     pub key: CellSetKey,
     /// Row numbers of its cells in the file.
     pub rows: RoaringBitmap,
-    /// Mean number of genes with at least one count per cell.
-    pub mean_genes: f64,
-    /// Mean counts per cell.
-    pub mean_counts: f64,
+    /// Mean number of genes with at least one count per cell, where it is known.
+    pub mean_genes: Option<f64>,
+    /// Mean counts per cell, where they are known.
+    pub mean_counts: Option<f64>,
 }
 
 /// One condition on cell sets. A query takes several; all must hold.
@@ -62,14 +62,27 @@ pub enum Stored {
     NameTaken(Box<Dataset>),
 }
 
+/// What became of a data set that was to have another name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Renamed {
+    /// It has it.
+    Done,
+    /// There is none of the old name.
+    NotFound,
+    /// There is another of the new name.
+    NameTaken,
+}
+
 impl Database {
     /// Stores a data set with its cell sets, all or nothing. `replaces` is the fingerprint of the one of
-    /// that name that is removed in the same transaction; one with another fingerprint stays.
+    /// that name that is removed in the same transaction; one with another fingerprint stays. `on_sets` is
+    /// told how many sets are in.
     pub async fn store_dataset(
         &self,
         dataset: &Dataset,
         sets: &[NewCellSet],
         replaces: Option<&str>,
+        on_sets: &(dyn Fn(usize) + Sync),
     ) -> Result<Stored> {
         let mut transaction = self.write().await?;
         if let Some(fingerprint) = replaces {
@@ -83,8 +96,11 @@ impl Database {
             })?;
             return Ok(Stored::NameTaken(Box::new(present)));
         }
+        let mut stored = 0;
         for chunk in sets.chunks(SETS_PER_INSERT) {
             insert_sets(&mut transaction, chunk).await?;
+            stored += chunk.len();
+            on_sets(stored);
         }
         transaction.commit().await?;
         Ok(Stored::Done)
@@ -96,6 +112,26 @@ impl Database {
         let deleted = sqlx::query("DELETE FROM datasets WHERE name = $1").bind(name).execute(&mut *transaction).await?;
         transaction.commit().await?;
         Ok(deleted.rows_affected() > 0)
+    }
+
+    /// Gives a data set another name, with everything it holds; all or nothing.
+    pub async fn rename_dataset(&self, from: &str, to: &str) -> Result<Renamed> {
+        let mut transaction = self.write().await?;
+        let others = DATASET_COLUMNS.trim_start_matches("name, ");
+        let copy = format!(
+            "INSERT INTO datasets (name, {others}) SELECT $2, {others} FROM datasets WHERE name = $1 \
+             ON CONFLICT (name) DO NOTHING"
+        );
+        let copied = sqlx::query(AssertSqlSafe(copy)).bind(from).bind(to).execute(&mut *transaction).await?;
+        if copied.rows_affected() == 0 {
+            transaction.rollback().await?;
+            return Ok(if self.dataset(from).await?.is_some() { Renamed::NameTaken } else { Renamed::NotFound });
+        }
+        let sets = sqlx::query("UPDATE cell_sets SET dataset = $2 WHERE dataset = $1").bind(from).bind(to);
+        sets.execute(&mut *transaction).await?;
+        sqlx::query("DELETE FROM datasets WHERE name = $1").bind(from).execute(&mut *transaction).await?;
+        transaction.commit().await?;
+        Ok(Renamed::Done)
     }
 
     /// Every data set, by name.
@@ -150,7 +186,7 @@ impl Database {
 }
 
 const DATASET_COLUMNS: &str = "name, location, bytes, modified, sha256, fingerprint, profile, counts_in, genes_in, \
-                               n_cells, n_genes, simulated, summary, imported_at";
+                               rows_in, n_cells, n_genes, simulated, summary, imported_at";
 
 /// A boolean column for reading: SQLite's are not among the types of `sqlx::Any`.
 const READ_SIMULATED: (&str, &str) = ("simulated", "CASE WHEN simulated THEN 1 ELSE 0 END AS simulated");
@@ -168,7 +204,7 @@ const SETS_PER_INSERT: usize = 40;
 
 /// False when the name is taken.
 async fn insert_dataset(transaction: &mut Transaction<'static, Any>, dataset: &Dataset) -> Result<bool> {
-    let values = (1..=14).map(|n| format!("${n}")).collect::<Vec<_>>().join(", ");
+    let values = (1..=15).map(|n| format!("${n}")).collect::<Vec<_>>().join(", ");
     let sql = format!("INSERT INTO datasets ({DATASET_COLUMNS}) VALUES ({values}) ON CONFLICT (name) DO NOTHING");
     let inserted = sqlx::query(AssertSqlSafe(sql))
         .bind(dataset.name.as_str())
@@ -180,6 +216,7 @@ async fn insert_dataset(transaction: &mut Transaction<'static, Any>, dataset: &D
         .bind(dataset.profile.as_str())
         .bind(dataset.counts_in.as_str())
         .bind(dataset.genes_in.clone())
+        .bind(dataset.rows_in.clone())
         .bind(dataset.n_cells as i64)
         .bind(dataset.n_genes as i64)
         .bind(dataset.simulated)
@@ -297,6 +334,7 @@ fn dataset_from_row(row: &AnyRow) -> Result<Dataset> {
         profile: row.try_get("profile")?,
         counts_in: row.try_get("counts_in")?,
         genes_in: row.try_get("genes_in")?,
+        rows_in: row.try_get("rows_in")?,
         n_cells: row.try_get::<i64, _>("n_cells")? as u64,
         n_genes: row.try_get::<i64, _>("n_genes")? as u64,
         simulated: row.try_get::<i64, _>("simulated")? != 0,

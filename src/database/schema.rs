@@ -15,12 +15,20 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(100);
 
 /// Every step as (number, name, SQLite, PostgreSQL).
-const STEPS: [(i64, &str, &str, &str); 1] = [(
-    1,
-    "initial",
-    include_str!("../../migrations/sqlite/0001_initial.sql"),
-    include_str!("../../migrations/postgres/0001_initial.sql"),
-)];
+const STEPS: [(i64, &str, &str, &str); 2] = [
+    (
+        1,
+        "initial",
+        include_str!("../../migrations/sqlite/0001_initial.sql"),
+        include_str!("../../migrations/postgres/0001_initial.sql"),
+    ),
+    (
+        3,
+        "row files",
+        include_str!("../../migrations/sqlite/0003_row_files.sql"),
+        include_str!("../../migrations/postgres/0003_row_files.sql"),
+    ),
+];
 
 impl Database {
     /// Applies the steps that are missing; returns how many. Of two processes that do this at the same

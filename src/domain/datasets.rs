@@ -18,7 +18,7 @@ pub struct Dataset {
     pub bytes: u64,
     /// When the file was last changed (ISO 8601, UTC), as seen at import.
     pub modified: String,
-    /// SHA-256 of the file, in hexadecimal.
+    /// SHA-256 of the file, in hexadecimal; `parts:` and that of some parts for a file of more than 1 GiB.
     pub sha256: String,
     /// SHA-256 of everything that decided the import: file, mapping, profile, place of the counts.
     pub fingerprint: String,
@@ -28,6 +28,10 @@ pub struct Dataset {
     pub counts_in: String,
     /// Column of `var` with the gene symbols; the index where absent.
     pub genes_in: Option<String>,
+    /// Key of its row file in the object store, where it has one: the counts again, laid out for reading a
+    /// few cells.
+    #[serde(default)]
+    pub rows_in: Option<String>,
     /// Number of cells.
     pub n_cells: u64,
     /// Number of genes.
@@ -45,6 +49,9 @@ pub struct Dataset {
 pub struct ImportSummary {
     /// Which column (or constant of the mapping) each field was taken from.
     pub fields: Vec<FieldTaken>,
+    /// Columns of `obs` that no field was taken from.
+    #[serde(default)]
+    pub unused: Vec<String>,
     /// Every distinct label of a field that is resolved to terms, by field and descending count.
     pub labels: Vec<LabelTaken>,
     /// Every distinct label that was read as control.
@@ -53,8 +60,8 @@ pub struct ImportSummary {
     pub organism: Option<String>,
     /// Number of cell sets.
     pub n_sets: u64,
-    /// Sum of all counts.
-    pub total_counts: f64,
+    /// Sum of all counts, where it is known.
+    pub total_counts: Option<f64>,
     /// Versions of the knowledge the labels were resolved with, such as `CL 2026-03-26`.
     pub knowledge: Vec<String>,
     /// What the user should know.

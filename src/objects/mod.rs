@@ -8,6 +8,7 @@ mod key;
 mod place;
 mod signing;
 
+use std::ops::Range;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -193,6 +194,28 @@ impl Objects {
     pub async fn get_file(&self, key: &ObjectKey, file: &FilePath) -> Result<()> {
         let path = self.path(key)?;
         place::download(&*self.inner(), &path, &self.place(&path), file).await
+    }
+
+    /// Reads ranges of an object that are inside of it, in their order; neighbours in one request.
+    pub async fn get_ranges(&self, key: &ObjectKey, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        let path = self.path(key)?;
+        self.inner().get_ranges(&path, ranges).await.map_err(|source| self.failed("read", &path, source))
+    }
+
+    /// Bytes of an object.
+    pub async fn size(&self, key: &ObjectKey) -> Result<u64> {
+        let path = self.path(key)?;
+        let found = self.inner().head(&path).await;
+        found.map(|meta| meta.size).map_err(|source| self.failed("read", &path, source))
+    }
+
+    /// The file an object is in, where the store is a folder of this machine.
+    pub fn local_path(&self, key: &ObjectKey) -> Result<Option<PathBuf>> {
+        let path = self.path(key)?;
+        Ok(match &self.backend {
+            Backend::Folder { root, .. } => Some(root.join(path.as_ref())),
+            Backend::S3 { .. } | Backend::Gcs { .. } => None,
+        })
     }
 
     /// Whether there is such an object.

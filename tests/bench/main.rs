@@ -7,9 +7,13 @@
 mod differential_expression;
 mod figure;
 mod gene_sets;
+#[path = "../generate/mod.rs"]
+mod generate;
+mod import_atlas;
 mod over_representation;
 mod peer;
 mod results;
+mod rows;
 mod side_by_side;
 mod synthetic;
 
@@ -43,10 +47,13 @@ struct Args {
 
 type Case = fn(&mut SideBySide) -> Result<()>;
 
-const CASES: [(&str, Case); 3] = [
+const CASES: [(&str, Case); 6] = [
     ("statistics: differential expression", differential_expression::run),
     ("statistics: over-representation", over_representation::run),
     ("statistics: ranked gene sets and activity", gene_sets::run),
+    ("atlas: rows out of 100 000", rows::of_100k),
+    ("atlas: rows out of 10 million", rows::of_10m),
+    ("atlas: import of 10 million", import_atlas::run),
 ];
 
 fn main() -> Result<()> {
@@ -61,6 +68,7 @@ fn main() -> Result<()> {
         case(&mut bench).with_context(|| name.to_owned())?;
     }
 
+    let marks = bench.marks();
     let figures = bench.finish();
     if (args.words.is_empty() || args.keep) && !figures.is_empty() {
         let measured = json!({"threads": threads, "figures": figures});
@@ -69,6 +77,9 @@ fn main() -> Result<()> {
     println!();
     for figure in &figures {
         println!("{}", figure.ratio());
+    }
+    for mark in &marks {
+        println!("{mark}");
     }
     Ok(())
 }

@@ -15,6 +15,7 @@ pub struct SideBySide {
     repeats: usize,
     peers: Option<Peers>,
     figures: Vec<Figure>,
+    marks: Vec<String>,
 }
 
 /// What to compare.
@@ -34,7 +35,7 @@ pub struct Comparison<'a> {
 impl SideBySide {
     /// Starts the peers' process.
     pub fn new(threads: usize, repeats: usize) -> Result<Self> {
-        Ok(Self { threads, repeats, peers: Peers::start(threads)?, figures: Vec::new() })
+        Ok(Self { threads, repeats, peers: Peers::start(threads)?, figures: Vec::new(), marks: Vec::new() })
     }
 
     /// Threads either side may use.
@@ -101,6 +102,18 @@ impl SideBySide {
             peer_seconds,
         });
         Ok(())
+    }
+
+    /// Holds a figure of ours against what we promise: the less, the better.
+    pub fn against_mark(&mut self, what: &str, mark: f64, ours: f64, unit: &str) {
+        let line = format!("ratio: {what} = {:.2} (ours {ours:.1} {unit}, mark {mark:.1} {unit})", mark / ours);
+        println!("  {line}");
+        self.marks.push(line);
+    }
+
+    /// The figures held against marks, a line for each.
+    pub fn marks(&self) -> Vec<String> {
+        self.marks.clone()
     }
 
     /// Ends the peers' process: what was measured.

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use haystack::anndata::Matrix;
+use haystack::atlas::counts::Proof;
 use haystack::atlas::harmonize::{Asked, Found};
 use haystack::atlas::import::{self, Error, Imported, Outcome, Request};
 use haystack::atlas::{Atlas, Rows};
@@ -54,7 +55,7 @@ fn assert_same(found: &Summary, expected: &Summary) {
 }
 
 /// Knows the names in the fixtures, mystery cells aside.
-fn resolve(field: Field, asked: Asked<'_>) -> Found {
+pub fn resolve(field: Field, asked: Asked<'_>) -> Found {
     let table = [
         (Field::CellType, "CL:0000236", "B cell"),
         (Field::CellType, "CL:0000084", "T cell"),
@@ -89,27 +90,29 @@ IL6 = "interleukin-6"
 
 const NO_DONORS: &str = "cell_type = 'type'\n[donor]\nignore = true";
 
-fn request(file: impl Into<PathBuf>, dataset: &str, mapping: Option<&str>) -> Request {
+pub fn request(file: impl Into<PathBuf>, dataset: &str, mapping: Option<&str>) -> Request {
     Request {
         file: file.into(),
         dataset: dataset.to_owned(),
         profile: None,
         mapping: mapping.map(str::to_owned),
         counts_in: None,
+        proof: Proof::BySize,
+        rows: None,
         replace: false,
         dry_run: false,
     }
 }
 
-fn tiny() -> Request {
+pub fn tiny() -> Request {
     request(fixture("atlas/tiny.h5ad"), "tiny", Some(TINY_MAPPING))
 }
 
-async fn run(database: &Database, request: Request) -> Result<Imported, Error> {
+pub async fn run(database: &Database, request: Request) -> Result<Imported, Error> {
     import::import(database, resolve, vec!["CL test".to_owned()], request, |_| ()).await
 }
 
-async fn refused(database: &Database, request: Request) -> String {
+pub async fn refused(database: &Database, request: Request) -> String {
     let message = run(database, request).await.unwrap_err().to_string();
     assert!(database.datasets().await.unwrap().is_empty(), "a refused import left something behind: {message}");
     assert!(database.cell_sets(&[]).await.unwrap().is_empty(), "a refused import left cell sets behind: {message}");
@@ -131,7 +134,7 @@ async fn a_constructed_atlas_becomes_the_sets_pandas_counts() {
         assert_eq!(imported.outcome, Outcome::Imported);
         let dataset = imported.dataset;
         assert_eq!((dataset.n_cells, dataset.n_genes, dataset.counts_in.as_str()), (240, 12, "layers/counts"));
-        assert_eq!(dataset.summary.total_counts, total);
+        assert_eq!(dataset.summary.total_counts, Some(total));
         assert_same(&summary(&database.cell_sets(&[]).await.unwrap()), &sets);
         let unresolved: Vec<_> = dataset.summary.unresolved().map(|label| label.original.as_str()).collect();
         assert_eq!(unresolved, ["mystery cell"]);
@@ -148,7 +151,7 @@ async fn kang_becomes_the_sets_pandas_counts() {
         let imported = run(&database, request(&file, "kang2018", Some(&mapping))).await.unwrap();
         let found = database.cell_sets(&[]).await.unwrap();
         assert_same(&summary(&found), &sets);
-        assert_eq!((imported.dataset.summary.total_counts, imported.dataset.counts_in.as_str()), (total, "X"));
+        assert_eq!((imported.dataset.summary.total_counts, imported.dataset.counts_in.as_str()), (Some(total), "X"));
         let unresolved: Vec<_> = imported.dataset.summary.unresolved().map(|label| label.field).collect();
         assert_eq!(unresolved, [Field::Tissue, Field::Disease], "neither is among the terms of this test");
         let filters = [
@@ -490,11 +493,15 @@ async fn a_set_that_cannot_be_stored_takes_everything_before_it_along() {
     for database in databases().await {
         let imported = run(&database, Request { dry_run: true, ..tiny() }).await.unwrap();
         let key = |dataset: &str| CellSetKey { dataset: dataset.to_owned(), ..a_key() };
-        let set =
-            |dataset: &str| NewCellSet { key: key(dataset), rows: [1, 2, 3].into(), mean_genes: 1.0, mean_counts: 1.0 };
+        let set = |dataset: &str| NewCellSet {
+            key: key(dataset),
+            rows: [1, 2, 3].into(),
+            mean_genes: None,
+            mean_counts: None,
+        };
         let mut sets = vec![set("tiny"); 100];
         sets.push(set("there is no such data set"));
-        assert!(database.store_dataset(&imported.dataset, &sets, None).await.is_err());
+        assert!(database.store_dataset(&imported.dataset, &sets, None, &|_| ()).await.is_err());
         assert!(database.datasets().await.unwrap().is_empty() && database.cell_sets(&[]).await.unwrap().is_empty());
         assert_eq!(run(&database, tiny()).await.unwrap().outcome, Outcome::Imported);
     }

@@ -3,11 +3,16 @@
 mod anndata;
 mod api;
 mod atlas;
+mod atlas_published;
+mod atlas_rows;
+mod atlas_scale;
 mod browser;
 mod cli;
 mod database;
 mod evaluate;
 mod executor;
+#[path = "../generate/mod.rs"]
+mod generate;
 mod knowledge;
 mod objects;
 mod obo;

@@ -15,15 +15,15 @@ use tempfile::TempDir;
 use crate::support::{config, s3};
 
 /// A store that no other test uses.
-struct TestStore {
+pub struct TestStore {
     kind: &'static str,
-    objects: Objects,
+    pub objects: Objects,
     /// Address to which a path can be added.
     address: String,
     folder: TempDir,
 }
 
-async fn stores() -> Vec<TestStore> {
+pub async fn stores() -> Vec<TestStore> {
     let folder = tempfile::tempdir().unwrap();
     let objects = Objects::open(&config(folder.path(), &[]).objects).unwrap();
     let address = format!("file://{}/objects", folder.path().display());

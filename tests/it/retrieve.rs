@@ -42,6 +42,8 @@ fn request(file: impl Into<std::path::PathBuf>, dataset: &str, mapping: Option<S
         profile: None,
         mapping,
         counts_in: None,
+        proof: haystack::atlas::counts::Proof::All,
+        rows: None,
         replace: false,
         dry_run: false,
     }

@@ -19,7 +19,7 @@ pub struct Frame {
 }
 
 #[derive(Debug)]
-enum Source {
+pub(super) enum Source {
     /// A group with a member for each column.
     Group(Group),
     /// Records, as anndata wrote tables before 0.7, with the group that may hold the categories.
@@ -56,6 +56,21 @@ impl Frame {
             None => return Err(group.fail_at(&index, Problem::Encoding { encoding: "a group".to_owned() })),
         };
         Ok(Self { source: Source::Group(group), columns, index, n_rows })
+    }
+
+    /// A table that is only members of a group: `index` names its rows, and those of `columns` that are
+    /// as long are its columns.
+    pub(super) fn of_members(group: Group, index: &str, columns: &[&str]) -> Result<Self> {
+        let n_rows = group.array(index, "the names of the rows")?.length()?;
+        let mut present = Vec::new();
+        for name in columns {
+            if let Some(node) = group.get(name)?
+                && column_length(&node)? == Some(n_rows)
+            {
+                present.push((*name).to_owned());
+            }
+        }
+        Ok(Self { source: Source::Group(group), columns: present, index: index.to_owned(), n_rows })
     }
 
     fn from_records(array: Array, uns: Option<&Group>) -> Result<Self> {
@@ -132,11 +147,22 @@ impl Frame {
         self.read(name)
     }
 
+    pub(super) fn source(&self) -> &Source {
+        &self.source
+    }
+
+    pub(super) fn index_column(&self) -> &str {
+        &self.index
+    }
+
+    /// Refuses a column that is not as long as the table.
+    pub(super) fn check_length(&self, name: &str, length: usize) -> Result<()> {
+        let what = || format!("column {name} has {length} values for {} rows", self.n_rows);
+        if length == self.n_rows { Ok(()) } else { Err(self.fail(Problem::Inconsistent { what: what() })) }
+    }
+
     fn read(&self, name: &str) -> Result<Column> {
-        let check = |length: usize| {
-            let what = format!("column {name} has {length} values for {} rows", self.n_rows);
-            if length == self.n_rows { Ok(()) } else { Err(self.fail(Problem::Inconsistent { what })) }
-        };
+        let check = |length: usize| self.check_length(name, length);
         match &self.source {
             Source::Group(group) => {
                 let node = group.require(name, "a column of the table")?;
@@ -145,6 +171,14 @@ impl Frame {
                 check(column.len()).map(|()| column)
             }
             Source::Records(array, uns) => read_member(array, name, uns.as_ref()),
+        }
+    }
+
+    /// An error about a column.
+    pub(super) fn fail_at(&self, name: &str, problem: Problem) -> super::Error {
+        match &self.source {
+            Source::Group(group) => group.fail_at(name, problem),
+            Source::Records(array, _) => array.fail(problem),
         }
     }
 

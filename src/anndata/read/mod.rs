@@ -3,8 +3,11 @@
 mod dense;
 mod entries;
 mod frame;
+mod labels;
 mod rows;
 mod sparse;
+mod tenx;
+mod uns;
 mod values;
 
 use std::ops::ControlFlow;
@@ -13,6 +16,7 @@ use std::path::Path;
 use crate::domain::{Csr, Expression};
 
 pub use frame::Frame;
+pub use labels::Labels;
 
 use self::dense::Dense;
 use self::entries::Entries;
@@ -24,7 +28,8 @@ use super::store::{self, Array, Group, Kind, Node};
 /// Entries held at once where a matrix has to be read in larger pieces than the blocks asked for.
 const ENTRIES_HELD: usize = 1 << 24;
 
-/// An open `.h5ad` file. Reading blocks on the disk and on HDF5's one lock.
+/// An open `.h5ad` file, or a 10x Genomics `.h5`, whose barcodes are its cells and whose features are its
+/// genes. Reading blocks on the disk and on HDF5's one lock.
 #[derive(Debug)]
 pub struct File {
     root: Group,
@@ -49,6 +54,9 @@ impl File {
     /// A matrix that cannot be read does not stop the others; see [`File::unreadable`].
     pub fn open(path: &Path) -> Result<Self> {
         let root = store::open(path)?;
+        if let Some(parts) = tenx::open(&root)? {
+            return Ok(Self::from_tenx(root, parts));
+        }
         // Before 0.7 tables were records, and their categories were in uns.
         let uns = match root.get("obs")? {
             Some(Node::Array(_)) => root.get("uns")?.and_then(|node| node.into_group("uns").ok()),
@@ -81,6 +89,12 @@ impl File {
             }
         }
         Ok(file)
+    }
+
+    fn from_tenx(root: Group, parts: tenx::Parts) -> Self {
+        let source = Source::Sparse(Box::new(parts.matrix));
+        let (infos, sources) = (vec![source.describe(Matrix::X)], vec![source]);
+        Self { root, obs: parts.cells, var: parts.features, raw_var: None, infos, sources, unreadable: vec![] }
     }
 
     /// Number of cells.
@@ -153,6 +167,12 @@ impl File {
             Some(rows) => self.obs.index_of(rows)?,
             None => self.obs.index()?,
         };
+        Ok(Expression { cells, genes: self.gene_names(matrix, gene_column)?, counts })
+    }
+
+    /// Names of the genes of a matrix, by a column of [`File::genes_of`] (by the index where that is missing a
+    /// name), or by the index for `None`.
+    pub fn gene_names(&self, matrix: &Matrix, gene_column: Option<&str>) -> Result<Vec<String>> {
         let table = self.genes_of(matrix);
         let mut genes = table.index()?;
         if let Some(column) = gene_column {
@@ -162,7 +182,16 @@ impl File {
                 }
             }
         }
-        Ok(Expression { cells, genes, counts })
+        Ok(genes)
+    }
+
+    /// How many entries are stored of each row, zeros and repeats among them; nothing unless the matrix is
+    /// compressed by rows. Checks every row pointer on the way.
+    pub fn stored_per_row(&self, matrix: &Matrix) -> Result<Option<Vec<u32>>> {
+        match self.find(matrix)? {
+            (_, Source::Sparse(sparse)) if sparse.by_rows() => sparse.stored_per_row().map(Some),
+            _ => Ok(None),
+        }
     }
 
     /// Goes through a matrix in blocks of rows, in bounded memory, until `f` breaks. `f` gets the number of
@@ -329,11 +358,6 @@ fn recognise(root: &Group) -> Result<Option<&'static str>> {
     }
     if has("col_attrs") && has("row_attrs") {
         return Ok(Some("it is a loom file; convert it in Python: anndata.io.read_loom(FILE).write_h5ad(OUT)"));
-    }
-    // Cell Ranger 3 has one group called matrix, earlier ones a group for each genome.
-    let is_10x = |name: String| root.get(&format!("{name}/barcodes")).is_ok_and(|node| node.is_some());
-    if root.names()?.into_iter().take(100).any(is_10x) {
-        return Ok(Some("it is a 10x Genomics file; convert it in Python: scanpy.read_10x_h5(FILE).write_h5ad(OUT)"));
     }
     Ok(None)
 }

@@ -6,7 +6,7 @@ use super::entries::Entries;
 use super::rows::stretches;
 use crate::anndata::error::{Problem, Result};
 use crate::anndata::matrix::Storage;
-use crate::anndata::store::{Array, Group, Kind};
+use crate::anndata::store::{Array, Direct, Group, Kind};
 
 /// Row pointers this far apart are read together rather than apart (32 KiB).
 const POINTER_GAP: usize = 4096;
@@ -14,6 +14,8 @@ const POINTER_GAP: usize = 4096;
 const POINTERS_AT_ONCE: usize = 1 << 20;
 /// Entries this far apart are read together rather than apart.
 const ENTRY_GAP: usize = 4096;
+/// Rows that are read side by side at most.
+const FEW_ROWS: usize = 1 << 14;
 /// Entries read at once.
 pub(super) const ENTRIES_AT_ONCE: usize = 1 << 22;
 
@@ -26,6 +28,15 @@ pub(super) struct Sparse {
     indptr: Array,
     indices: Array,
     data: Array,
+    direct: Option<Directly>,
+}
+
+/// The three parts, where each can be read without the HDF5 library.
+#[derive(Debug)]
+struct Directly {
+    indptr: Direct,
+    indices: Direct,
+    data: Direct,
 }
 
 impl Sparse {
@@ -59,20 +70,30 @@ impl Sparse {
             Some(other) => return Err(group.unexpected("a shape of two lengths", &format!("{} of them", other.len()))),
             None => return Err(group.fail(Problem::Missing { expected: "the attribute shape".to_owned() })),
         };
+        Self::of_parts(group, storage, (n_rows, n_cols))
+    }
+
+    /// Takes the three parts of a sparse matrix out of a group, and checks that they fit its shape.
+    pub(super) fn of_parts(group: &Group, storage: Storage, (n_rows, n_cols): (usize, usize)) -> Result<Self> {
         let array = |name: &str, expected: &str, numbers: fn(&Kind) -> bool| {
             let array = group.array(name, expected)?;
             if numbers(array.kind()) { Ok(array) } else { Err(array.unexpected(expected, &array.kind().to_string())) }
         };
         let whole: fn(&Kind) -> bool = |kind| matches!(kind, Kind::Integer { .. });
         let any: fn(&Kind) -> bool = |kind| matches!(kind, Kind::Integer { .. } | Kind::Float { .. } | Kind::Boolean);
-        let sparse = Self {
+        let mut sparse = Self {
             by_rows: storage == Storage::Csr,
             n_rows,
             n_cols,
             indptr: array("indptr", "the pointers of a sparse matrix, whole numbers", whole)?,
             indices: array("indices", "the indices of a sparse matrix, whole numbers", whole)?,
             data: array("data", "the values of a sparse matrix, numbers", any)?,
+            direct: None,
         };
+        let parts = (sparse.indptr.direct(), sparse.indices.direct(), sparse.data.direct());
+        if let (Some(indptr), Some(indices), Some(data)) = parts {
+            sparse.direct = Some(Directly { indptr, indices, data });
+        }
         let (indices, values) = (sparse.indices.length()?, sparse.data.length()?);
         if indices != values {
             let what = format!("{indices} indices but {values} values");
@@ -116,6 +137,9 @@ impl Sparse {
 
     /// Reads only the pointers and entries of the rows, and the gaps between them where they are small.
     fn rows_of_csr(&self, rows: &[usize]) -> Result<Entries> {
+        if let Some(entries) = self.few_rows(rows) {
+            return Ok(entries);
+        }
         let mut entries = Entries::new();
         for (positions, span) in stretches(rows, |&row| row..row + 1, POINTER_GAP, POINTERS_AT_ONCE) {
             let pointers = self.pointers(span.clone())?;
@@ -134,6 +158,52 @@ impl Sparse {
             }
         }
         Ok(entries)
+    }
+
+    /// A few rows that lie far apart, where that can be done without the HDF5 library and nothing is wrong.
+    fn few_rows(&self, rows: &[usize]) -> Option<Entries> {
+        let direct = self.direct.as_ref()?;
+        let far_apart = stretches(rows, |&row| row..row + 1, 0, usize::MAX).len() > rows.len() / 2;
+        if !far_apart || rows.len() > FEW_ROWS {
+            return None;
+        }
+        let apart = rows.len() * POINTER_GAP < self.n_rows;
+        let ranges: Vec<Range<usize>> = if apart {
+            let pairs: Vec<Range<usize>> = rows.iter().map(|&row| row..row + 2).collect();
+            let pointers = direct.indptr.indices(&pairs, self.n_stored() + 1)?;
+            pointers.iter().map(|pair| pair[0] as usize..pair[1] as usize).collect()
+        } else {
+            let (&first, &last) = (rows.first()?, rows.last()?);
+            let pointers = self.pointers(first..last + 1).ok()?;
+            rows.iter().map(|&row| pointers[row - first]..pointers[row - first + 1]).collect()
+        };
+        let total: usize = ranges.iter().map(ExactSizeIterator::len).sum();
+        if ranges.iter().any(|range| range.start > range.end) || total > ENTRIES_AT_ONCE {
+            return None;
+        }
+        let (indices, values) = (direct.indices.indices(&ranges, self.n_cols)?, direct.data.floats(&ranges)?);
+        let mut entries = Entries::new();
+        for (indices, values) in indices.iter().zip(&values) {
+            entries.indices.extend(indices.iter().map(|&index| index as u32));
+            entries.values.extend_from_slice(values);
+            entries.end_row();
+        }
+        Some(entries)
+    }
+
+    /// Entries of each row of a matrix compressed by rows.
+    pub(super) fn stored_per_row(&self) -> Result<Vec<u32>> {
+        let mut stored = Vec::with_capacity(self.n_rows);
+        for start in (0..self.n_rows).step_by(POINTERS_AT_ONCE) {
+            let pointers = self.pointers(start..self.n_rows.min(start + POINTERS_AT_ONCE))?;
+            for (row, pair) in pointers.windows(2).enumerate() {
+                stored.push(u32::try_from(pair[1] - pair[0]).map_err(|_| {
+                    let what = format!("row {} has {} entries", start + row, pair[1] - pair[0]);
+                    self.indptr.fail(Problem::Inconsistent { what })
+                })?);
+            }
+        }
+        Ok(stored)
     }
 
     /// Goes through all entries twice, a stretch at a time: to count those of each row, then to place them.

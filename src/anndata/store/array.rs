@@ -8,7 +8,7 @@ use hdf5::plist::dataset_create::Layout;
 
 use super::raw::{self, Kind, Number};
 use super::text::Text;
-use super::{Attributes, Origin};
+use super::{Attributes, Direct, Origin};
 use crate::anndata::error::{Problem, Result};
 
 /// The most that deflate, the strongest supported filter, can shrink data, with room for rounding. Data
@@ -119,6 +119,12 @@ impl Array {
             [length] if !self.null => Ok(length),
             _ => Err(self.unexpected("one dimension", &self.describe_shape())),
         }
+    }
+
+    /// A way to read stretches of it side by side, where it is a list of numbers that lies in the file in a
+    /// simple way.
+    pub(in crate::anndata) fn direct(&self) -> Option<Direct> {
+        Direct::of(self, &self.h5, self.origin.bytes.as_ref()?)
     }
 
     /// The attributes.

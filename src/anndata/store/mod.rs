@@ -3,6 +3,7 @@
 
 mod array;
 mod attributes;
+mod direct;
 mod group;
 mod heap;
 mod open;
@@ -12,12 +13,14 @@ mod text;
 
 pub(super) use array::Array;
 pub(super) use attributes::Attributes;
+pub(super) use direct::Direct;
 pub(super) use group::{Group, Node};
 pub(super) use open::open;
 pub(super) use raw::Kind;
 pub(super) use target::Target;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use heap::{Heap, HeapError};
 
@@ -32,6 +35,8 @@ pub(super) struct Origin {
     length: u64,
     /// Its text of variable length.
     heap: Heap,
+    /// The file itself, where addresses in it count from its beginning.
+    bytes: Option<Arc<std::fs::File>>,
 }
 
 impl Origin {

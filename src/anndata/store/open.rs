@@ -34,8 +34,9 @@ pub(in crate::anndata) fn open(path: &Path) -> Result<Group> {
     let (address_bytes, length_bytes) = widths(&file).map_err(|error| fail(Problem::Hdf5(error)))?;
     let (base, length) = (file.userblock(), metadata.len());
     let bytes = fs::File::open(path).map_err(|error| fail(Problem::Open(error)))?;
+    let direct = bytes.try_clone().ok().filter(|_| base == 0).map(Arc::new);
     let heap = Heap::new(bytes, base, length, address_bytes, length_bytes);
-    let origin = Origin { path: path.to_owned(), length, heap };
+    let origin = Origin { path: path.to_owned(), length, heap, bytes: direct };
     Ok(Group::root(Arc::new(origin), group))
 }
 

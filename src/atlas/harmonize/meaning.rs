@@ -8,8 +8,31 @@ use crate::domain::ids::Curie;
 use crate::domain::terms::Term;
 
 impl<E> Reader<'_, E> {
-    /// What a label stands for: what the mapping says, the id beside it, or what it resolves to.
+    /// What a label stands for; one that names several things stands for all of them together, which
+    /// is a term only where they are the same, as two guides against one gene are.
     pub(super) fn meaning(&self, field: Field, source: &Source, label: &str, id: Option<&str>) -> Found {
+        let Some(separator) = source.separator.as_deref().filter(|_| !source.values.contains_key(label)) else {
+            return self.meaning_of_one(field, source, label, id);
+        };
+        let parts: Vec<&str> = id.unwrap_or(label).split(separator).map(str::trim).collect();
+        if parts.len() == 1 {
+            return self.meaning_of_one(field, source, label, id);
+        }
+        let found: Vec<Found> = parts.iter().map(|part| self.meaning_of_one(field, source, part, None)).collect();
+        if let Some(first) = found[0].term.as_ref().filter(|first| found.iter().all(|f| f.term.as_ref() == Some(first)))
+        {
+            return Found { term: Some(first.clone()), how: format!("each of {} labels", parts.len()) };
+        }
+        let name = |(part, found): (&&str, &Found)| match &found.term {
+            Some(term) => format!("{} ({})", term.name, term.id),
+            None => format!("{part} (unresolved)"),
+        };
+        let names: Vec<String> = parts.iter().zip(&found).map(name).collect();
+        Found { term: None, how: format!("several together: {}", names.join(", ")) }
+    }
+
+    /// What the mapping says, the id beside it, or what it resolves to.
+    fn meaning_of_one(&self, field: Field, source: &Source, label: &str, id: Option<&str>) -> Found {
         match source.values.get(label) {
             Some(Meaning::Text(text)) => match text.parse::<Curie>() {
                 Ok(id) => self.by_id(field, &id, label, "mapping"),
@@ -28,6 +51,12 @@ impl<E> Reader<'_, E> {
 
     /// An id the file or mapping gives is taken at its word; what we hold adds the name.
     fn by_id(&self, field: Field, id: &Curie, label: &str, place: &str) -> Found {
+        // CELLxGENE writes an antibody as its antigen with `anti-` before it.
+        if let Some(antigen) = id.as_str().strip_prefix("anti-").and_then(|rest| rest.parse::<Curie>().ok()) {
+            let name = (self.resolve)(field, Asked::Id(&antigen)).term.map(|term| format!("{} ({antigen})", term.name));
+            let against = name.unwrap_or_else(|| antigen.to_string());
+            return Found { term: None, how: format!("an antibody against {against}, and not {antigen} itself") };
+        }
         let found = (self.resolve)(field, Asked::Id(id));
         match found.term {
             Some(term) => Found { term: Some(term), how: format!("id in the {place}") },

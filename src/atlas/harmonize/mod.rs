@@ -7,6 +7,8 @@
 mod meaning;
 mod reader;
 
+use std::hash::Hash;
+
 use roaring::RoaringBitmap;
 
 use super::coded::Coded;
@@ -89,20 +91,17 @@ pub fn harmonize<E: From<Error>>(
         return Err(Error::NoCellType { columns: listed(columns.iter().map(String::as_str)) }.into());
     }
     let unnamed = || Label { original: MISSING.to_owned(), term: None };
-    let cell_type = reader.terms(Field::CellType)?.map(|label| label.clone().unwrap_or_else(unnamed));
-    let condition = reader.conditions()?;
-    let donor = reader.texts(Field::Donor)?;
-    let tissue = reader.terms(Field::Tissue)?;
-    let disease = reader.terms(Field::Disease)?;
-    let batch = reader.texts(Field::Batch)?;
-    let sample_condition = reader.texts(Field::SampleCondition)?;
+    // Field by field, so that few columns of codes are in memory at once.
+    let groups = reader.terms(Field::CellType)?.map(|label| label.clone().unwrap_or_else(unnamed));
+    let groups = groups.zip(&reader.conditions()?);
+    let groups = groups.zip(&reader.texts(Field::Donor)?);
+    let groups = groups.zip(&reader.terms(Field::Tissue)?);
+    let groups = groups.zip(&reader.terms(Field::Disease)?);
+    let groups = groups.zip(&reader.texts(Field::Batch)?);
+    let groups = groups.zip(&reader.texts(Field::SampleCondition)?);
     reader.organism()?;
 
-    let groups = cell_type.zip(&condition).zip(&donor).zip(&tissue).zip(&disease).zip(&batch).zip(&sample_condition);
-    let mut rows = vec![RoaringBitmap::new(); groups.values().len()];
-    for (row, &group) in groups.codes().iter().enumerate() {
-        rows[group as usize].insert(row as u32);
-    }
+    let rows = rows_of_groups(&groups);
     let keys = groups.values().iter().cloned().map(
         |((((((cell_type, condition), donor), tissue), disease), batch), sample_condition)| CellSetKey {
             dataset: dataset.to_owned(),
@@ -120,6 +119,30 @@ pub fn harmonize<E: From<Error>>(
     let mut summary = reader.summary;
     summary.n_sets = sets.len() as u64;
     Ok(Harmonised { sets, summary })
+}
+
+/// The cells of each group.
+fn rows_of_groups<T: Eq + Hash + Clone>(groups: &Coded<T>) -> Vec<RoaringBitmap> {
+    let mut ends: Vec<usize> = Vec::new();
+    let mut end = 0;
+    for n in groups.counts() {
+        ends.push(end);
+        end += n as usize;
+    }
+    // Ascending within each group, because cells are gone through in their order.
+    let mut ordered = vec![0u32; groups.codes().len()];
+    for (row, &group) in groups.codes().iter().enumerate() {
+        let next = &mut ends[group as usize];
+        ordered[*next] = row as u32;
+        *next += 1;
+    }
+    let mut start = 0;
+    let bitmap = |end: usize| {
+        let rows = ordered[start..end].iter().copied();
+        start = end;
+        rows.collect()
+    };
+    ends.into_iter().map(bitmap).collect()
 }
 
 /// Stands in place of a label where a cell type or perturbation has none.

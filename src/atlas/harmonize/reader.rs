@@ -6,6 +6,7 @@ use super::{Error, Found, Labels, MISSING, Resolve, listed};
 use crate::atlas::coded::Coded;
 use crate::atlas::mapping::{Mapping, Source};
 use crate::atlas::treatment::Treatment;
+use crate::atlas::tuples;
 use crate::domain::cells::Condition;
 use crate::domain::datasets::{ControlTaken, Field, FieldTaken, ImportSummary, LabelTaken};
 use crate::domain::terms::{Label, Term};
@@ -38,7 +39,14 @@ impl<'a, E: From<Error>> Reader<'a, E> {
     /// A field that is kept as the file spells it, with its unit.
     pub(super) fn texts(&mut self, field: Field) -> Result<Labels, E> {
         let Some(source) = self.mapping.source(field) else { return Ok(Coded::constant(None, self.n_cells)) };
-        let labels = self.labels(source)?.map(something);
+        let mut labels = self.labels(source)?.map(something);
+        if source.tuples {
+            labels = labels.map(|label| label.as_deref().map(|l| tuples::doses(l).unwrap_or_else(|| l.to_owned())));
+        }
+        let missing = cells_without(&labels);
+        if field == Field::Donor && missing > 0 && missing < self.n_cells as u64 {
+            self.summary.notes.push(format!("{missing} cells name no donor; they are paired with each other only"));
+        }
         let unit = match (&source.unit, &source.unit_column) {
             (_, Some(column)) => (self.column)(column)?.map(something),
             (unit, None) => Coded::constant(unit.clone(), self.n_cells),
@@ -58,7 +66,7 @@ impl<'a, E: From<Error>> Reader<'a, E> {
         let holds_ids = source.column.as_deref().is_some_and(|column| column.ends_with("_ontology_term_id"));
         let ids = match &source.id_column {
             Some(column) => (self.column)(column)?,
-            None if holds_ids => labels.clone(),
+            None if holds_ids => self.own_labels(source)?,
             None => Coded::constant(None, self.n_cells),
         };
         let ids = ids.map(something);
@@ -122,7 +130,7 @@ impl<'a, E: From<Error>> Reader<'a, E> {
     fn first_perturbation(&self, source: &Source) -> Result<Coded<Treatment>, E> {
         let mut treatments = match (&source.column, &source.value) {
             (None, None) => Coded::constant(Treatment::Nothing, self.n_cells),
-            _ => self.labels(source)?.map(|label| match label {
+            _ => self.perturbation_labels(source)?.map(|label| match label {
                 None if !source.missing_is_control => Treatment::Perturbed(MISSING.to_owned()),
                 label => Treatment::read(source, label.as_deref()),
             }),
@@ -191,8 +199,28 @@ impl<'a, E: From<Error>> Reader<'a, E> {
         Ok(())
     }
 
+    fn perturbation_labels(&self, source: &Source) -> Result<Labels, E> {
+        let labels = self.labels(source)?;
+        Ok(if source.tuples { labels.map(|label| label.as_deref().map(tuples::names)) } else { labels })
+    }
+
     /// The column or constant of a field.
     fn labels(&self, source: &Source) -> Result<Labels, E> {
+        let labels = self.own_labels(source)?;
+        let Some(other) = &source.else_column else { return Ok(labels) };
+        let has_one = |label: &Option<String>| label.as_ref().is_some_and(|label| !matches!(label.trim(), "" | "na"));
+        if labels.values().iter().all(has_one) {
+            return Ok(labels);
+        }
+        let other = (self.column)(other)?.map(something);
+        Ok(labels.zip(&other).map(|(label, other)| match (has_one(label), other) {
+            (false, Some(other)) => Some(other.clone()),
+            _ => label.clone(),
+        }))
+    }
+
+    /// The same without what another column gives where there is nothing.
+    fn own_labels(&self, source: &Source) -> Result<Labels, E> {
         match &source.column {
             Some(column) => (self.column)(column),
             None => Ok(Coded::constant(source.value.clone(), self.n_cells)),
@@ -214,16 +242,22 @@ impl<'a, E: From<Error>> Reader<'a, E> {
 /// In words, where a field is taken from.
 fn origin(source: &Source) -> String {
     let column = |name: &String| format!("obs['{name}']");
-    let columns = [&source.column, &source.second_column, &source.id_column, &source.unit_column];
+    let columns = [&source.column, &source.else_column, &source.second_column, &source.id_column, &source.unit_column];
     let mut parts: Vec<String> = columns.into_iter().flatten().map(column).collect();
     parts.extend(source.control_where.keys().map(column));
-    parts.extend(source.value.iter().map(|value| format!("'{value}' (mapping)")));
+    let said_by = source.said_by.as_deref().unwrap_or("mapping");
+    parts.extend(source.value.iter().map(|value| format!("'{value}' ({said_by})")));
     parts.join(", ")
 }
 
 /// The label, unless it says nothing.
 fn something(label: &Option<String>) -> Option<String> {
     label.as_ref().filter(|label| !NOTHING.contains(&label.trim().to_lowercase().as_str())).cloned()
+}
+
+/// How many cells have no label.
+fn cells_without(labels: &Labels) -> u64 {
+    labels.values().iter().zip(labels.counts()).filter(|(label, _)| label.is_none()).map(|(_, n)| n).sum()
 }
 
 fn check_cell_type_ids(column: &str, ids: &Labels) -> Result<(), Error> {

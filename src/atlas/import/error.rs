@@ -105,6 +105,9 @@ pub enum Error {
     /// The file changed while it was read.
     #[error("{0} changed while it was imported; nothing was stored")]
     Changed(String),
+    /// The row file cannot be written.
+    #[error(transparent)]
+    RowFile(#[from] crate::atlas::row_file::Error),
     /// The database failed.
     #[error(transparent)]
     Database(#[from] database::Error),

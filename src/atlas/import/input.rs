@@ -1,12 +1,16 @@
 //! What is asked of the file: columns, cells, counts.
 
+use roaring::RoaringBitmap;
+
 use super::{Error, Progress, Request};
-use crate::anndata::{self, Column, File, Frame, Matrix};
+use crate::anndata::{self, File, Frame, Matrix};
 use crate::atlas::coded::Coded;
-use crate::atlas::counts::{self, Counts};
+use crate::atlas::counts::{self, Counts, Proof};
 use crate::atlas::harmonize::{self, Harmonised, Labels};
-use crate::atlas::mapping::{self, Mapping};
+use crate::atlas::mapping::{self, Mapping, Meaning, Source};
 use crate::atlas::profile::Profile;
+use crate::domain::cells::CellSetKey;
+use crate::domain::datasets::Field;
 
 /// The file with the name it is shown under.
 pub(super) struct Input<'a> {
@@ -20,7 +24,8 @@ impl Input<'_> {
         let (obs, var) = (self.file.obs(), self.file.var());
         let profile = request.profile.unwrap_or_else(|| Profile::recognise(obs.columns()));
         let ids = looks_like_ids(&var.index()?);
-        let defaults = profile.mapping(obs.columns(), var.columns(), ids);
+        let mut defaults = profile.mapping(request.profile.is_some(), obs.columns(), var.columns(), ids);
+        self.add_what_uns_says(&mut defaults)?;
         let mapping = match &request.mapping {
             Some(text) => Mapping::parse(text)?.over(defaults),
             None => defaults,
@@ -33,6 +38,43 @@ impl Input<'_> {
         Ok((profile, mapping))
     }
 
+    /// From version 6 of its schema on, CELLxGENE names the organism in `uns`, and from 7.1 on the genes
+    /// that each guide is meant for.
+    fn add_what_uns_says(&self, mapping: &mut Mapping) -> Result<(), Error> {
+        if !mapping.fields.contains_key(&Field::Organism)
+            && let Some(organism) = self.file.uns_text(&["organism_ontology_term_id"])?
+        {
+            let said_by = Some("uns['organism_ontology_term_id']".to_owned());
+            let source = Source { value: Some(organism), said_by, ..Source::default() };
+            mapping.fields.insert(Field::Organism, source);
+        }
+        let Some(source) = mapping.fields.get_mut(&Field::Perturbation) else { return Ok(()) };
+        if source.column.as_deref() != Some("genetic_perturbation_id") {
+            return Ok(());
+        }
+        let guides = "genetic_perturbations";
+        for guide in self.file.uns_names(&[guides])? {
+            let mut genes = Vec::new();
+            for id in self.file.uns_names(&[guides, &guide, "intended_features"])? {
+                let symbol = self.file.uns_text(&[guides, &guide, "intended_features", &id])?;
+                genes.push(symbol.filter(|symbol| !symbol.is_empty()).unwrap_or(id));
+            }
+            if let [gene] = &genes[..] {
+                source.values.insert(guide, Meaning::Text(gene.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Columns of `obs` that no field is taken from.
+    pub(super) fn unused(&self, mapping: &Mapping) -> Vec<String> {
+        let used = |column: &&String| {
+            let sources = mapping.fields.values().filter(|source| !source.ignore);
+            sources.flat_map(Source::columns).any(|name| name == *column)
+        };
+        self.file.obs().columns().iter().filter(|column| !used(column)).cloned().collect()
+    }
+
     pub(super) fn check_cells(&self) -> Result<(), Error> {
         let (n_cells, n_genes) = (self.file.n_cells(), self.file.var().n_rows());
         let file = || self.shown.to_owned();
@@ -42,13 +84,8 @@ impl Input<'_> {
         if u32::try_from(n_cells).is_err() {
             return Err(Error::TooManyCells { file: file(), n_cells });
         }
-        let names = Coded::new(self.file.obs().index()?);
-        if names.values().len() < n_cells {
-            let repeated = names.counts().iter().position(|&n| n > 1).unwrap_or_default();
-            let mut rows = names.codes().iter().enumerate().filter(|(_, code)| **code as usize == repeated);
-            let mut row = || rows.next().map_or(0, |(row, _)| row);
-            let name = names.values()[repeated].clone();
-            return Err(Error::DuplicateCell { file: file(), name, first: row(), second: row() });
+        if let Some((name, first, second)) = self.file.obs().repeated_name()? {
+            return Err(Error::DuplicateCell { file: file(), name, first, second });
         }
         Ok(())
     }
@@ -60,7 +97,7 @@ impl Input<'_> {
         resolve: &harmonize::Resolve<'_>,
     ) -> Result<Harmonised, Error> {
         let obs = self.file.obs();
-        let column = |name: &str| obs.column(name).map(labels).map_err(Failed::AnnData);
+        let column = |name: &str| labels(obs, name).map_err(Failed::AnnData);
         harmonize::harmonize(dataset, self.file.n_cells(), obs.columns(), &column, mapping, resolve).map_err(|error| {
             match error {
                 Failed::AnnData(error) => error.into(),
@@ -69,7 +106,12 @@ impl Input<'_> {
         })
     }
 
-    pub(super) fn counts(&self, wanted: Option<&Matrix>, progress: &dyn Fn(Progress)) -> Result<Counts, Error> {
+    pub(super) fn counts(
+        &self,
+        (wanted, proof): (Option<&Matrix>, Proof),
+        sets: &[(CellSetKey, RoaringBitmap)],
+        progress: &dyn Fn(Progress),
+    ) -> Result<Counts, Error> {
         let places = match wanted {
             Some(matrix) => vec![matrix.clone()],
             None => counts::places(self.file.matrices()),
@@ -78,7 +120,12 @@ impl Input<'_> {
         let mut seen: Vec<String> = Vec::new();
         for matrix in &places {
             let mut report = |done| progress(Progress::Counting { done: done as u64, total });
-            match counts::prove(self.file, matrix, &mut report)? {
+            let proven = if counts::is_read_whole(self.file, matrix, proof) {
+                counts::prove(self.file, matrix, &mut report)?
+            } else {
+                counts::prove_sample(self.file, matrix, &counts::sample(sets, self.file.n_cells()))?
+            };
+            match proven {
                 Ok(counts) => return Ok(counts),
                 Err(other) => seen.push(other.describe(self.file)),
             }
@@ -97,15 +144,34 @@ impl Input<'_> {
         if !self.file.obs().has("simulated") {
             return Ok(false);
         }
-        let labels = labels(self.file.obs().column("simulated")?);
+        let labels = labels(self.file.obs(), "simulated")?;
         Ok(labels.values().iter().flatten().any(|value| ["true", "1", "yes"].contains(&value.to_lowercase().as_str())))
     }
 
     pub(super) fn notes(&self, mapping: &Mapping, counts: &Counts, genes: &Frame) -> Result<Vec<String>, Error> {
         let mut notes = Vec::new();
-        let empty = counts.totals.iter().filter(|total| **total == 0.0).count();
+        if let Some(n) = counts.sampled {
+            let n_cells = self.file.n_cells();
+            notes.push(format!(
+                "counts were proven on {n} of {n_cells} cells, of every group and every part of the file; --prove all \
+                 reads every value"
+            ));
+        }
+        let empty = counts.totals.iter().flatten().filter(|total| **total == 0.0).count();
         if empty > 0 {
             notes.push(format!("{empty} cells have no counts at all"));
+        }
+        let not_genes = self.not_genes(genes)?;
+        if !not_genes.is_empty() {
+            notes.push(format!("among the genes are features of other kinds, counted along with them: {not_genes}"));
+        }
+        if self.file.obs().has("is_primary_data") {
+            let primary = labels(self.file.obs(), "is_primary_data")?;
+            let with_counts = primary.values().iter().zip(primary.counts());
+            let copies: u64 = with_counts.filter(|(v, _)| v.as_deref() == Some("False")).map(|(_, n)| n).sum();
+            if copies > 0 {
+                notes.push(format!("{copies} cells are copies of cells in another set (is_primary_data is False)"));
+            }
         }
         if mapping.gene_symbols.is_none() && looks_like_ids(&genes.index()?) {
             notes.push(
@@ -115,6 +181,21 @@ impl Input<'_> {
             );
         }
         Ok(notes)
+    }
+
+    /// What 10x Genomics measures beside genes, with how much of it there is.
+    fn not_genes(&self, genes: &Frame) -> Result<String, Error> {
+        let kinds = ["Antibody Capture", "CRISPR Guide Capture", "Multiplexing Capture", "Custom", "Peaks"];
+        let Some(column) = ["feature_type", "feature_types"].into_iter().find(|name| genes.has(name)) else {
+            return Ok(String::new());
+        };
+        let found = labels(genes, column)?;
+        let with_counts = found.values().iter().zip(found.counts());
+        let others = with_counts.filter_map(|(kind, n)| {
+            let kind = kind.as_deref().filter(|kind| kinds.contains(kind))?;
+            Some(format!("{n} of {kind}"))
+        });
+        Ok(others.collect::<Vec<_>>().join(", "))
     }
 
     pub(super) fn no_column(&self, table: &'static str, frame: &Frame, column: &str, what: &str) -> Error {
@@ -144,16 +225,13 @@ impl From<harmonize::Error> for Failed {
     }
 }
 
+/// Distinct labels that a column may have: more than there are guides in any screen, fewer than cells.
+const MOST_LABELS: usize = 1 << 20;
+
 /// The distinct labels of a column.
-fn labels(column: Column) -> Labels {
-    match column {
-        Column::Categorical { codes, categories, .. } => {
-            let category = |code: Option<usize>| code.and_then(|code| categories.get(code).cloned());
-            Coded::from_categories(codes.into_iter().map(i64::from), category)
-        }
-        Column::Strings(texts) => Coded::new(texts),
-        numbers => Coded::new(numbers.to_strings()),
-    }
+fn labels(table: &Frame, column: &str) -> anndata::Result<Labels> {
+    let anndata::Labels { codes, values } = table.labels(column, MOST_LABELS)?;
+    Ok(Coded::from_codes(codes, values))
 }
 
 /// Whether most names are Ensembl ids.

@@ -5,12 +5,14 @@
 
 mod error;
 mod input;
+mod rows;
 
 use std::path::PathBuf;
 
 use sha2::{Digest, Sha256};
 
-use super::file_state::{sha256_of, state_of};
+use super::counts::Proof;
+use super::file_state::{digest_of, is_of_all, state_of};
 use super::harmonize::{self, Asked, Found, Harmonised};
 use super::mapping;
 use super::profile::Profile;
@@ -19,9 +21,11 @@ use crate::database::cells::{NewCellSet, Stored};
 use crate::database::{self, Database};
 use crate::domain::datasets::{Dataset, Field};
 use crate::domain::inference::Location;
+use crate::objects::Objects;
 
 pub use error::Error;
 use input::Input;
+use rows::NewRows;
 
 /// Noted where labels of cell types could not be resolved at all.
 const NO_ONTOLOGY: &str = "no Cell Ontology is imported, so cell types have no terms but those the file or mapping names; \
@@ -40,6 +44,10 @@ pub struct Request {
     pub mapping: Option<String>,
     /// Where the counts are; found where absent.
     pub counts_in: Option<Matrix>,
+    /// How much of the counts is read to prove them.
+    pub proof: Proof,
+    /// Where a row file is written too, if one is wanted.
+    pub rows: Option<Objects>,
     /// Whether a data set of the same name is replaced.
     pub replace: bool,
     /// Whether only to look.
@@ -63,10 +71,19 @@ pub enum Progress {
         /// Of so many.
         total: u64,
     },
-    /// Cell sets being stored.
+    /// Cells written to the row file.
+    WritingRows {
+        /// So far.
+        done: u64,
+        /// Of so many.
+        total: u64,
+    },
+    /// Cell sets stored.
     Storing {
-        /// How many.
-        sets: u64,
+        /// So far.
+        done: u64,
+        /// Of so many.
+        total: u64,
     },
 }
 
@@ -104,21 +121,30 @@ pub async fn import(
     progress: impl Fn(Progress) + Send + Sync + Clone + 'static,
 ) -> Result<Imported, Error> {
     check_name(&request.dataset)?;
-    let dry_run = request.dry_run;
+    let (dry_run, objects) = (request.dry_run, request.rows.clone());
     let present = database.dataset(&request.dataset).await?;
     let replaces = present.as_ref().map(|present| present.fingerprint.clone());
     let reading = progress.clone();
     let read = move || read(&request, present, &resolve, knowledge, &reading);
     let read = tokio::task::spawn_blocking(read).await.map_err(|_| Error::Interrupted)??;
-    let (dataset, sets) = match read {
-        Reading::Unchanged(dataset) => return Ok(Imported { outcome: Outcome::Unchanged, dataset }),
-        Reading::New(dataset, sets) => (dataset, sets),
+    let (dataset, sets, rows) = match read {
+        Reading::Unchanged(dataset) => return Ok(Imported { outcome: Outcome::Unchanged, dataset: *dataset }),
+        Reading::New { dataset, sets, rows } => (*dataset, sets, rows),
     };
     if dry_run {
         return Ok(Imported { outcome: Outcome::DryRun, dataset });
     }
-    progress(Progress::Storing { sets: sets.len() as u64 });
-    match database.store_dataset(&dataset, &sets, replaces.as_deref()).await? {
+    if let (Some(objects), Some(rows)) = (&objects, rows) {
+        rows.bring_to(objects).await?;
+    }
+    let total = sets.len() as u64;
+    let storing = |done: usize| progress(Progress::Storing { done: done as u64, total });
+    storing(0);
+    let stored = database.store_dataset(&dataset, &sets, replaces.as_deref(), &storing).await?;
+    if let (Some(objects), Stored::Done) = (&objects, &stored) {
+        NewRows::tidy(database, objects, &dataset.name).await?;
+    }
+    match stored {
         Stored::Done if replaces.is_some() => Ok(Imported { outcome: Outcome::Replaced, dataset }),
         Stored::Done => Ok(Imported { outcome: Outcome::Imported, dataset }),
         // Another import of the same file was quicker: then there is nothing left to do.
@@ -130,8 +156,8 @@ pub async fn import(
 }
 
 enum Reading {
-    Unchanged(Dataset),
-    New(Dataset, Vec<NewCellSet>),
+    Unchanged(Box<Dataset>),
+    New { dataset: Box<Dataset>, sets: Vec<NewCellSet>, rows: Option<NewRows> },
 }
 
 fn read(
@@ -146,7 +172,7 @@ fn read(
     let path = std::path::absolute(&request.file).map_err(unreadable)?;
     let file = File::open(&path)?;
     let (bytes, modified) = state_of(&path).map_err(unreadable)?;
-    let sha256 = sha256_of(&path, |done| progress(Progress::Hashing { done, total: bytes })).map_err(unreadable)?;
+    let sha256 = digest_of(&path, |done| progress(Progress::Hashing { done, total: bytes })).map_err(unreadable)?;
     let input = Input { shown: &shown, file: &file };
 
     let (profile, mapping) = input.mapping(request)?;
@@ -159,11 +185,17 @@ fn read(
     };
     let fingerprint = fingerprint(&sha256, request, profile, counts_in.as_ref());
     // The same import is repeated only when its labels may be read differently now, or the file moved.
+    let mut rows_in = None;
     if let Some(present) = present.filter(|_| !request.dry_run) {
         let same = present.fingerprint == fingerprint;
-        if same && present.location == Location::Path(path.clone()) && present.summary.knowledge == knowledge {
-            return Ok(Reading::Unchanged(present));
+        // Where only parts of the file went into the checksum, its time of change counts too.
+        let unchanged = is_of_all(&sha256) || present.modified == modified;
+        let same_place = present.location == Location::Path(path.clone());
+        let has_rows = request.rows.is_none() || present.rows_in.is_some();
+        if same && unchanged && has_rows && same_place && present.summary.knowledge == knowledge {
+            return Ok(Reading::Unchanged(Box::new(present)));
         }
+        rows_in = present.rows_in.clone().filter(|_| same && unchanged);
         if !same && !request.replace {
             return Err(name_taken(&present, &sha256));
         }
@@ -171,18 +203,29 @@ fn read(
 
     input.check_cells()?;
     let harmonised = input.harmonise(&request.dataset, &mapping, resolve)?;
-    let counts = input.counts(counts_in.as_ref(), progress)?;
+    let counts = input.counts((counts_in.as_ref(), request.proof), &harmonised.sets, progress)?;
     let genes = file.genes_of(&counts.matrix);
     if let Some(column) = mapping.gene_symbols.as_ref().filter(|column| !genes.has(column)) {
         return Err(input.no_column("var", genes, column, "gene symbols"));
     }
+    let rows = match &request.rows {
+        Some(objects) if !request.dry_run && rows_in.is_none() => {
+            let genes_in = mapping.gene_symbols.as_deref();
+            let rows =
+                NewRows::write(objects, &request.dataset, &fingerprint, &file, (&counts.matrix, genes_in), progress)?;
+            rows_in = Some(rows.key.to_string());
+            Some(rows)
+        }
+        _ => None,
+    };
     if state_of(&path).map_err(unreadable)? != (bytes, modified.clone()) {
         return Err(Error::Changed(shown));
     }
 
     let simulated = input.says_simulated()?;
     let Harmonised { sets, mut summary } = harmonised;
-    summary.total_counts = counts.totals.iter().sum();
+    summary.unused = input.unused(&mapping);
+    summary.total_counts = counts.totals.as_ref().map(|totals| totals.iter().sum());
     if !knowledge.iter().any(|version| version.starts_with("CL ")) {
         summary.notes.push(NO_ONTOLOGY.to_owned());
     }
@@ -194,8 +237,8 @@ fn read(
     let sets = sets
         .into_iter()
         .map(|(key, rows)| NewCellSet {
-            mean_genes: mean(&rows, &|row| f64::from(counts.genes[row])),
-            mean_counts: mean(&rows, &|row| counts.totals[row]),
+            mean_genes: counts.genes.as_ref().map(|genes| mean(&rows, &|row| f64::from(genes[row]))),
+            mean_counts: counts.totals.as_ref().map(|totals| mean(&rows, &|row| totals[row])),
             key,
             rows,
         })
@@ -210,16 +253,18 @@ fn read(
         profile: profile.to_string(),
         counts_in: counts.matrix.to_string(),
         genes_in: mapping.gene_symbols,
+        rows_in,
         n_cells: file.n_cells() as u64,
         n_genes: genes.n_rows() as u64,
         simulated,
         summary,
         imported_at: database::now(),
     };
-    Ok(Reading::New(dataset, sets))
+    Ok(Reading::New { dataset: Box::new(dataset), sets, rows })
 }
 
-fn check_name(name: &str) -> Result<(), Error> {
+/// Refuses what is no name for a data set.
+pub fn check_name(name: &str) -> Result<(), Error> {
     let fits = name.len() <= 64
         && name.starts_with(|c: char| c.is_ascii_alphanumeric())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));

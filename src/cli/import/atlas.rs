@@ -1,6 +1,7 @@
 //! `haystack import atlas`: an `.h5ad` file of counts.
 
-use crate::anndata::Matrix;
+use crate::anndata::{self, Matrix};
+use crate::atlas::counts::Proof;
 use crate::atlas::import::{self, Imported, Outcome, Progress, Request};
 use crate::atlas::profile::Profile;
 use crate::atlas::resolve;
@@ -16,7 +17,8 @@ use std::sync::Arc;
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = MAPPING_HELP)]
 pub struct Args {
-    /// AnnData file (.h5ad) with raw counts; it stays where it is and must not change afterwards
+    /// AnnData file (.h5ad), 10x Genomics file (.h5) or folder (matrix.mtx) with raw counts; a file stays
+    /// where it is and must not change afterwards
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
@@ -24,7 +26,8 @@ pub struct Args {
     #[arg(long, value_name = "NAME")]
     dataset: String,
 
-    /// Column conventions: generic, scperturb or cellxgene; told by the columns if left out
+    /// Column conventions: generic, parse, openproblems, tabula-sapiens, cellxgene, scperturb, replogle, vcc
+    /// or tahoe; told by the columns if left out
     #[arg(long, value_name = "PROFILE")]
     profile: Option<Profile>,
 
@@ -35,6 +38,15 @@ pub struct Args {
     /// Where the raw counts are: X, raw/X or layers/NAME; found if left out
     #[arg(long, value_name = "PLACE")]
     counts_in: Option<Matrix>,
+
+    /// Write a row file too: about a byte per count, from which runs read their cells many times faster
+    #[arg(long)]
+    rows: bool,
+
+    /// How much to read to prove that the counts are counts: all, sample, or by-size: all of a matrix of up
+    /// to 67 million entries and a sample of a larger one
+    #[arg(long, value_name = "HOW MUCH", value_enum, default_value_t = Prove::BySize)]
+    prove: Prove,
 
     /// Put it in the place of a data set of the same name
     #[arg(long)]
@@ -47,6 +59,24 @@ pub struct Args {
     /// Print what was imported as JSON
     #[arg(long)]
     json: bool,
+}
+
+/// How much is read to prove the counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Prove {
+    All,
+    Sample,
+    BySize,
+}
+
+impl From<Prove> for Proof {
+    fn from(prove: Prove) -> Self {
+        match prove {
+            Prove::All => Self::All,
+            Prove::Sample => Self::Sample,
+            Prove::BySize => Self::BySize,
+        }
+    }
 }
 
 const MAPPING_HELP: &str = r#"A mapping file names what the profile does not find or should not guess. For the data of Kang et al. 2018:
@@ -82,11 +112,13 @@ pub async fn run(args: Args, config: Config) -> Result {
     let database = open::database(&config).await?;
     let knowledge = Arc::new(Knowledge::load(&database).await?);
     let request = Request {
-        file: args.file,
+        file: in_one_file(args.file, &args.dataset, &config).await?,
         dataset: args.dataset,
         profile: args.profile,
         mapping,
         counts_in: args.counts_in,
+        proof: args.prove.into(),
+        rows: if args.rows { Some(open::objects(&config)?) } else { None },
         replace: args.replace,
         dry_run: args.dry_run,
     };
@@ -97,6 +129,26 @@ pub async fn run(args: Args, config: Config) -> Result {
         println!("{}", serde_json::to_string(&imported).map_err(Error::bug)?);
     }
     Ok(())
+}
+
+/// The file to import. A folder of 10x Genomics is written as an `.h5ad` in the home folder first, because it
+/// cannot be read a few cells at a time.
+async fn in_one_file(path: PathBuf, dataset: &str, config: &Config) -> Result<PathBuf> {
+    if !anndata::is_mtx_folder(&path) {
+        return Ok(path);
+    }
+    import::check_name(dataset)?;
+    let (folder, name) = (config.home.join("atlases"), format!("{dataset}.h5ad"));
+    let write = move || -> Result<PathBuf> {
+        let data = anndata::read_mtx_folder(&path).map_err(Error::failed)?;
+        std::fs::create_dir_all(&folder)
+            .map_err(|error| Error::failed(format!("cannot make the folder {}: {error}", folder.display())))?;
+        let file = folder.join(name);
+        eprintln!("Writing {} from {}", file.display(), path.display());
+        anndata::write(&file, &data)?;
+        Ok(file)
+    };
+    tokio::task::spawn_blocking(write).await.map_err(Error::bug)?
 }
 
 /// Imports a file with a bar on standard error.
@@ -111,7 +163,8 @@ pub(super) async fn with_progress(
         let (message, done, total) = match progress {
             Progress::Hashing { done, total } => ("Reading the file", done, total),
             Progress::Counting { done, total } => ("Proving the counts", done, total),
-            Progress::Storing { sets } => ("Storing cell sets", 0, sets),
+            Progress::WritingRows { done, total } => ("Writing the row file", done, total),
+            Progress::Storing { done, total } => ("Storing cell sets", done, total),
         };
         shown.set_message(message);
         shown.set_length(total);
@@ -149,6 +202,9 @@ pub(super) fn table(imported: &Imported) -> String {
     let genes = dataset.genes_in.as_ref().map_or("the index of var".to_owned(), |column| format!("var['{column}']"));
     text += &format!("  Counts in {}, gene symbols in {genes}, profile {}\n", dataset.counts_in, dataset.profile);
     text += &fields(dataset);
+    if imported.outcome == Outcome::DryRun && !dataset.summary.unused.is_empty() {
+        text += &format!("  {:<16} {}\n", "not used", dataset.summary.unused.join(", "));
+    }
     text += &controls(dataset);
     text += &labels(dataset, imported.outcome == Outcome::DryRun);
     for note in &dataset.summary.notes {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::atlas;
 use super::closing::{self, Bar};
+use crate::atlas::counts::Proof;
 use crate::atlas::import::Request;
 use crate::atlas::simulate::{self, Design, Sizes};
 use crate::cli::{Error, Result, open};
@@ -57,6 +58,8 @@ pub async fn run(args: Args, config: Config) -> Result {
         profile: None,
         mapping: None,
         counts_in: None,
+        proof: Proof::All,
+        rows: None,
         replace: true,
         dry_run: false,
     };

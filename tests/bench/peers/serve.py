@@ -11,7 +11,7 @@ outcome of the work into columns.
 import json, logging, os, sys, time, warnings
 from importlib import metadata
 
-import differential_expression, gene_sets, over_representation
+import differential_expression, gene_sets, over_representation, rows
 
 PEERS = {
     "scanpy": differential_expression.scanpy,
@@ -20,6 +20,9 @@ PEERS = {
     "gseapy multilevel": gene_sets.gseapy,
     "gseapy": over_representation.gseapy,
     "scipy": over_representation.scipy,
+    "anndata backed": rows.anndata,
+    "h5py slices": rows.h5py,
+    "cellstream": rows.cellstream,
 }
 prepared, outcomes = {}, {}
 

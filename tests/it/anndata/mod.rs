@@ -2,6 +2,7 @@
 
 mod damage;
 mod fixtures;
+mod mtx;
 mod peer;
 mod roundtrip;
 mod write;

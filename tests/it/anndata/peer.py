@@ -72,8 +72,22 @@ def matrix(values):
     }
 
 
+def tenx(path):
+    """As scanpy reads it, with the features named as the file names them."""
+    import scanpy
+
+    data = scanpy.read_10x_h5(path, gex_only=False)
+    var = pd.DataFrame(index=pd.Index(data.var["gene_ids"].to_numpy(), name="id"))
+    var["name"] = data.var_names.to_numpy()
+    var["feature_type"] = data.var["feature_types"].to_numpy()
+    var["genome"] = data.var["genome"].to_numpy()
+    data.obs = pd.DataFrame(index=pd.Index(data.obs_names, name="barcodes"))
+    data.var = var
+    return data
+
+
 def read(path):
-    data = anndata.read_h5ad(path)
+    data = tenx(path) if path.endswith(".h5") else anndata.read_h5ad(path)
     matrices = {}
     if data.X is not None:
         matrices["X"] = matrix(data.X)

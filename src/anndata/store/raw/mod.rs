@@ -5,6 +5,7 @@
 //! the file is read. Text of variable length is read as the references the file holds; see `heap`.
 #![expect(unsafe_code, reason = "calls to the HDF5 C library that the safe bindings do not offer")]
 
+mod chunks;
 mod elements;
 mod kinds;
 mod links;
@@ -12,6 +13,7 @@ mod properties;
 
 use std::ffi::CString;
 
+pub(super) use chunks::{Chunk, chunk_with, offset};
 pub(super) use elements::{Number, Part, read_fixed_text, read_numbers, read_references, write_part, write_records};
 pub(in crate::anndata) use kinds::Kind;
 pub(super) use kinds::kind;
