@@ -13,7 +13,7 @@ PORT  ?= 8080
 export PATH := $(VENV)/bin:$(HOME)/.cargo/bin:$(PATH)
 export HAYSTACK_PYTHON := $(VENV)/bin/python
 
-.PHONY: help run build test check fmt bench bench-stats bench-atlas bench-stack bench-cuda fuzz screenshot tools tools-test tools-bench tools-bench-stack clean
+.PHONY: help run build test check fmt bench bench-stats bench-atlas bench-resolver bench-stack bench-cuda fuzz screenshot tools tools-test tools-bench tools-bench-stack clean
 
 help:
 	@echo 'make run    build, prepare the starter data, serve on http://localhost:$(PORT)'
@@ -24,6 +24,7 @@ help:
 	@echo 'make fuzz   feed broken files to the readers of checkpoints and gene lists'
 	@echo 'make bench-stack  time the model against PyTorch; installs it, 8 GB'
 	@echo 'make bench-cuda   the same on a GPU, with its parity tests'
+	@echo 'make bench-resolver  how often names of the gold set are resolved rightly, and wrongly'
 
 run: build
 	target/release/haystack migrate
@@ -77,6 +78,10 @@ fuzz: $(CACHE)/cargo/bin/cargo-fuzz
 	done
 $(CACHE)/cargo/bin/cargo-fuzz: $(CACHE)/tools.done
 	cargo install --locked --root $(CACHE)/cargo cargo-fuzz
+
+# Names of the gold set beside this folder. ARGS='hra craft' takes some sources; see tests/bench/resolver.rs.
+bench-resolver: tools
+	cargo bench --locked --bench resolver -- $(ARGS)
 
 # The picture in the README: a finished run on the starter data, as the page shows it.
 screenshot: tools-test

@@ -68,9 +68,8 @@ pub enum Mode {
     Run(run::Args),
     /// Serve the HTTP API and the page
     Serve(serve::Args),
-    /// Bring in cells, models and knowledge
-    #[command(subcommand)]
-    Import(import::What),
+    /// Bring in cells, models and knowledge, from files or the official releases
+    Import(import::Args),
     /// List, rename and remove the data sets that were imported
     #[command(subcommand)]
     Datasets(datasets::What),
@@ -106,7 +105,7 @@ impl Mode {
         match self {
             Self::Run(args) => run::run(args, config).await,
             Self::Serve(args) => serve::run(args, config).await,
-            Self::Import(what) => import::run(what, config).await,
+            Self::Import(args) => import::run(args, config).await,
             Self::Datasets(what) => datasets::run(what, config).await,
             Self::Resolve(args) => resolve::run(args, config).await,
             Self::Infer(args) => infer::run(*args, config).await,

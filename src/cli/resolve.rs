@@ -24,6 +24,10 @@ pub struct Args {
     #[arg(value_name = "TEXT")]
     texts: Vec<String>,
 
+    /// What the names are about, such as the tissue of the data set: HSC is another cell in liver
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    context: String,
+
     /// Print one JSON object per name
     #[arg(long)]
     json: bool,
@@ -63,18 +67,19 @@ pub async fn run(args: Args, config: Config) -> Result {
         return Err(Error::failed(format!("nothing is held that a {} could be looked up in", kind.title()))
             .hint(format!("run 'haystack import {}' first", source_of(kind))));
     }
+    let names = Names { knowledge, kind, context: args.context, json: args.json };
     let mut tally = Tally::default();
     let mut out = std::io::stdout().lock();
     if args.texts.is_empty() {
         for line in std::io::stdin().lock().lines() {
             let line = line.map_err(|error| Error::failed(format!("cannot read standard input: {error}")))?;
             if !line.trim().is_empty() {
-                tally.answer(&knowledge, kind, line.trim(), args.json, &mut out)?;
+                tally.answer(&names, line.trim(), &mut out)?;
             }
         }
     }
     for text in &args.texts {
-        tally.answer(&knowledge, kind, text, args.json, &mut out)?;
+        tally.answer(&names, text, &mut out)?;
     }
     match tally {
         Tally { asked, resolved: 0 } if asked > 0 => {
@@ -84,6 +89,14 @@ pub async fn run(args: Args, config: Config) -> Result {
     }
 }
 
+/// What names are looked up in, and how answers are shown.
+struct Names {
+    knowledge: Knowledge,
+    kind: knowledge::Kind,
+    context: String,
+    json: bool,
+}
+
 #[derive(Default)]
 struct Tally {
     asked: usize,
@@ -91,18 +104,11 @@ struct Tally {
 }
 
 impl Tally {
-    fn answer(
-        &mut self,
-        knowledge: &Knowledge,
-        kind: knowledge::Kind,
-        text: &str,
-        json: bool,
-        out: &mut impl Write,
-    ) -> Result {
-        let resolution = knowledge.resolve(kind, text);
+    fn answer(&mut self, names: &Names, text: &str, out: &mut impl Write) -> Result {
+        let resolution = names.knowledge.resolve_in(names.kind, text, &names.context);
         self.asked += 1;
         self.resolved += usize::from(resolution.term().is_some());
-        let line = if json { as_json(text, &resolution) } else { as_text(text, &resolution) };
+        let line = if names.json { as_json(text, &resolution) } else { as_text(text, &resolution) };
         // A reader who has seen enough (`| head`) closes the pipe; that is no failure.
         match writeln!(out, "{line}") {
             Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),

@@ -1,11 +1,11 @@
-//! Facts by source: `perturbations`, `gene_sets`, `markers`, `regulons`, `knowledge_sources`.
+//! Facts by source: `perturbations`, `gene_sets`, `markers`, `regulons`, `interactions`, `knowledge_sources`.
 
 use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 
 use super::bulk::{Statement, insert_rows};
 use super::{Database, Dialect, Error, Result, now};
 use crate::domain::ids::CurieError;
-use crate::domain::{GeneSet, Marker, Perturbation, Regulation};
+use crate::domain::{GeneSet, Interaction, Marker, Perturbation, Regulation};
 
 /// What an import came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -27,6 +27,8 @@ pub enum FactKind {
     GeneSets,
     /// [`Regulation`]
     Regulons,
+    /// [`Interaction`]
+    Interactions,
     /// [`Marker`]
     Markers,
     /// [`Perturbation`]
@@ -39,6 +41,7 @@ impl FactKind {
         match self {
             Self::GeneSets => "gene-sets",
             Self::Regulons => "regulons",
+            Self::Interactions => "interactions",
             Self::Markers => "markers",
             Self::Perturbations => "perturbations",
         }
@@ -49,6 +52,7 @@ impl FactKind {
         match self {
             Self::GeneSets => ("gene_sets", "collection"),
             Self::Regulons => ("regulons", "network"),
+            Self::Interactions => ("interactions", "network"),
             Self::Markers => ("markers", "source"),
             Self::Perturbations => ("perturbations", "source"),
         }
@@ -62,6 +66,8 @@ pub enum Facts<'a> {
     GeneSets(&'a [GeneSet]),
     /// Of one network.
     Regulons(&'a [Regulation]),
+    /// Of one network.
+    Interactions(&'a [Interaction]),
     /// Of one source.
     Markers(&'a [Marker]),
     /// Of one source.
@@ -74,6 +80,7 @@ impl Facts<'_> {
         match self {
             Self::GeneSets(_) => FactKind::GeneSets,
             Self::Regulons(_) => FactKind::Regulons,
+            Self::Interactions(_) => FactKind::Interactions,
             Self::Markers(_) => FactKind::Markers,
             Self::Perturbations(_) => FactKind::Perturbations,
         }
@@ -84,6 +91,7 @@ impl Facts<'_> {
         match self {
             Self::GeneSets(facts) => facts.len(),
             Self::Regulons(facts) => facts.len(),
+            Self::Interactions(facts) => facts.len(),
             Self::Markers(facts) => facts.len(),
             Self::Perturbations(facts) => facts.len(),
         }
@@ -205,6 +213,24 @@ impl Database {
         rows.into_iter().map(regulation).collect()
     }
 
+    /// All interactions with the name of their network, in no order.
+    pub async fn interactions(&self) -> Result<Vec<(String, Interaction)>> {
+        let columns = format!("network, source, target, sign, {}", self.as_exact_text("score"));
+        let rows: Vec<(String, String, String, i64, String)> = self.all_rows("interactions", &columns).await?;
+        let interaction = |(network, source, target, sign, score): (String, String, String, i64, String)| {
+            let score =
+                score.parse().map_err(|_| stored("interactions", "score", format!("'{score}' is not a number")))?;
+            let sign = match sign {
+                0 => None,
+                1 => Some(1),
+                -1 => Some(-1),
+                other => return Err(stored("interactions", "sign", format!("{other} is none of 1, 0, -1"))),
+            };
+            Ok((network, Interaction { source, target, sign, score }))
+        };
+        rows.into_iter().map(interaction).collect()
+    }
+
     /// All markers, in no order; one that several sources name comes several times.
     pub async fn markers(&self) -> Result<Vec<Marker>> {
         let rows: Vec<[String; 2]> = self.all_rows("markers", "cell_type_id, gene").await?;
@@ -261,6 +287,14 @@ async fn insert_facts<'a>(
                 statement.bind(name).bind(&regulation.source).bind(&regulation.target).bind(regulation.weight)
             };
             insert_rows(transaction, into, regulations, bind, on_rows).await
+        }
+        Facts::Interactions(interactions) => {
+            let into = ("interactions (network, source, target, sign, score)", 5);
+            let bind = |statement: Statement<'a>, interaction: &'a Interaction| {
+                let statement = statement.bind(name).bind(&interaction.source).bind(&interaction.target);
+                statement.bind(interaction.sign.map_or(0, i64::from)).bind(interaction.score)
+            };
+            insert_rows(transaction, into, interactions, bind, on_rows).await
         }
         Facts::Markers(markers) => {
             let into = ("markers (source, cell_type_id, gene)", 3);

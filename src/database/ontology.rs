@@ -1,7 +1,11 @@
-//! Ontologies: `ontologies`, `ontology_terms`, `ontology_edges`, `synonyms`.
+//! Ontologies: `ontologies`, `ontology_terms`, `ontology_edges`, `synonyms` hold the release in use;
+//! `ontology_releases` keeps every release, packed, so that any of them can be put in use again.
 
 use std::collections::HashMap;
 
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
 use sqlx::{Any, Row, Transaction};
 
 use super::bulk::{Statement, insert_rows};
@@ -24,8 +28,8 @@ pub struct OntologyRecord {
 }
 
 impl Database {
-    /// Puts a release in the place of the one held under the same prefix, all or nothing.
-    /// `on_rows` is told how many rows have been written so far.
+    /// Puts a release in the place of the one in use under the same prefix, all or nothing, and keeps it
+    /// beside the others. `on_rows` is told how many rows have been written so far.
     pub async fn replace_ontology(
         &self,
         ontology: &Ontology,
@@ -34,47 +38,64 @@ impl Database {
         on_rows: &(dyn Fn(usize) + Sync),
     ) -> Result<Stored> {
         let mut transaction = self.write_knowledge().await?;
-        let before: Option<String> = sqlx::query_scalar("SELECT fingerprint FROM ontologies WHERE prefix = $1")
-            .bind(&ontology.prefix)
-            .fetch_optional(&mut *transaction)
-            .await?;
-        if before.as_deref() == Some(fingerprint) {
-            return Ok(Stored::Unchanged);
-        }
-        sqlx::query("DELETE FROM ontologies WHERE prefix = $1")
-            .bind(&ontology.prefix)
-            .execute(&mut *transaction)
-            .await?;
-        sqlx::query(
-            "INSERT INTO ontologies (prefix, version, source, fingerprint, imported_at) VALUES ($1, $2, $3, $4, $5)",
-        )
-        .bind(&ontology.prefix)
-        .bind(&ontology.version)
-        .bind(source)
-        .bind(fingerprint)
-        .bind(now())
-        .execute(&mut *transaction)
-        .await?;
-        insert_ontology(&mut transaction, ontology, on_rows).await?;
+        keep_release(&mut transaction, ontology, source, fingerprint).await?;
+        let stored = put_in_use(&mut transaction, ontology, source, fingerprint, on_rows).await?;
         transaction.commit().await?;
-        Ok(if before.is_some() { Stored::Replaced } else { Stored::New })
+        Ok(stored)
     }
 
-    /// The ontologies we hold, by prefix.
+    /// Keeps a release beside the one in use.
+    pub async fn keep_ontology(&self, ontology: &Ontology, source: &str, fingerprint: &str) -> Result<Stored> {
+        let mut transaction = self.write_knowledge().await?;
+        let stored = keep_release(&mut transaction, ontology, source, fingerprint).await?;
+        transaction.commit().await?;
+        Ok(stored)
+    }
+
+    /// Puts a release that is kept in use, all or nothing; `None` if there is no such release.
+    pub async fn use_ontology(
+        &self,
+        prefix: &str,
+        version: &str,
+        on_rows: &(dyn Fn(usize) + Sync),
+    ) -> Result<Option<Stored>> {
+        let mut transaction = self.write_knowledge().await?;
+        let row = sqlx::query(
+            "SELECT source, fingerprint, content FROM ontology_releases WHERE prefix = $1 AND version = $2",
+        )
+        .bind(prefix)
+        .bind(version)
+        .fetch_optional(&mut *transaction)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        let (source, fingerprint): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+        let ontology = unpacked(&row.try_get::<Vec<u8>, _>(2)?)?;
+        let stored = put_in_use(&mut transaction, &ontology, &source, &fingerprint, on_rows).await?;
+        transaction.commit().await?;
+        Ok(Some(stored))
+    }
+
+    /// Every release we hold, in use or kept, by prefix and version.
+    pub async fn ontology_releases(&self) -> Result<Vec<OntologyRecord>> {
+        let rows = sqlx::query(
+            "SELECT prefix, version, source, fingerprint, imported_at FROM ontology_releases
+             UNION ALL
+             SELECT prefix, version, source, fingerprint, imported_at FROM ontologies o
+             WHERE NOT EXISTS
+                 (SELECT 1 FROM ontology_releases r WHERE r.prefix = o.prefix AND r.version = o.version)
+             ORDER BY 1, 2",
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(record).collect()
+    }
+
+    /// The ontologies in use, by prefix.
     pub async fn ontologies(&self) -> Result<Vec<OntologyRecord>> {
         let rows =
             sqlx::query("SELECT prefix, version, source, fingerprint, imported_at FROM ontologies ORDER BY prefix")
                 .fetch_all(&self.pool)
                 .await?;
-        let record = |row: &sqlx::any::AnyRow| {
-            Ok(OntologyRecord {
-                prefix: row.try_get(0)?,
-                version: row.try_get(1)?,
-                source: row.try_get(2)?,
-                fingerprint: row.try_get(3)?,
-                imported_at: row.try_get(4)?,
-            })
-        };
         rows.iter().map(record).collect()
     }
 
@@ -127,6 +148,82 @@ impl Database {
                 .await?;
         Ok(definition.flatten())
     }
+}
+
+fn record(row: &sqlx::any::AnyRow) -> Result<OntologyRecord> {
+    Ok(OntologyRecord {
+        prefix: row.try_get(0)?,
+        version: row.try_get(1)?,
+        source: row.try_get(2)?,
+        fingerprint: row.try_get(3)?,
+        imported_at: row.try_get(4)?,
+    })
+}
+
+async fn keep_release(
+    transaction: &mut Transaction<'_, Any>,
+    ontology: &Ontology,
+    source: &str,
+    fingerprint: &str,
+) -> Result<Stored> {
+    let of = |query: &'static str| sqlx::query(query).bind(&ontology.prefix).bind(&ontology.version);
+    let before = of("SELECT fingerprint FROM ontology_releases WHERE prefix = $1 AND version = $2")
+        .fetch_optional(&mut **transaction)
+        .await?;
+    let before: Option<String> = before.map(|row| row.try_get(0)).transpose()?;
+    if before.as_deref() == Some(fingerprint) {
+        return Ok(Stored::Unchanged);
+    }
+    of("DELETE FROM ontology_releases WHERE prefix = $1 AND version = $2").execute(&mut **transaction).await?;
+    of("INSERT INTO ontology_releases (prefix, version, source, fingerprint, imported_at, content)
+        VALUES ($1, $2, $3, $4, $5, $6)")
+    .bind(source)
+    .bind(fingerprint)
+    .bind(now())
+    .bind(packed(ontology)?)
+    .execute(&mut **transaction)
+    .await?;
+    Ok(if before.is_some() { Stored::Replaced } else { Stored::New })
+}
+
+async fn put_in_use(
+    transaction: &mut Transaction<'_, Any>,
+    ontology: &Ontology,
+    source: &str,
+    fingerprint: &str,
+    on_rows: &(dyn Fn(usize) + Sync),
+) -> Result<Stored> {
+    let before: Option<String> = sqlx::query_scalar("SELECT fingerprint FROM ontologies WHERE prefix = $1")
+        .bind(&ontology.prefix)
+        .fetch_optional(&mut **transaction)
+        .await?;
+    if before.as_deref() == Some(fingerprint) {
+        return Ok(Stored::Unchanged);
+    }
+    sqlx::query("DELETE FROM ontologies WHERE prefix = $1").bind(&ontology.prefix).execute(&mut **transaction).await?;
+    sqlx::query(
+        "INSERT INTO ontologies (prefix, version, source, fingerprint, imported_at) VALUES ($1, $2, $3, $4, $5)",
+    )
+    .bind(&ontology.prefix)
+    .bind(&ontology.version)
+    .bind(source)
+    .bind(fingerprint)
+    .bind(now())
+    .execute(&mut **transaction)
+    .await?;
+    insert_ontology(transaction, ontology, on_rows).await?;
+    Ok(if before.is_some() { Stored::Replaced } else { Stored::New })
+}
+
+fn packed(ontology: &Ontology) -> Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    serde_json::to_writer(&mut encoder, ontology)
+        .and_then(|()| encoder.finish().map_err(serde_json::Error::io))
+        .map_err(|error| stored("ontology_releases", "content", error))
+}
+
+fn unpacked(content: &[u8]) -> Result<Ontology> {
+    serde_json::from_reader(GzDecoder::new(content)).map_err(|error| stored("ontology_releases", "content", error))
 }
 
 async fn insert_ontology<'a>(

@@ -15,7 +15,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(100);
 
 /// Every step as (number, name, SQLite, PostgreSQL).
-const STEPS: [(i64, &str, &str, &str); 2] = [
+const STEPS: [(i64, &str, &str, &str); 3] = [
     (
         1,
         "initial",
@@ -23,8 +23,14 @@ const STEPS: [(i64, &str, &str, &str); 2] = [
         include_str!("../../migrations/postgres/0001_initial.sql"),
     ),
     (
+        2,
+        "releases_and_interactions",
+        include_str!("../../migrations/sqlite/0002_releases_and_interactions.sql"),
+        include_str!("../../migrations/postgres/0002_releases_and_interactions.sql"),
+    ),
+    (
         3,
-        "row files",
+        "row_files",
         include_str!("../../migrations/sqlite/0003_row_files.sql"),
         include_str!("../../migrations/postgres/0003_row_files.sql"),
     ),

@@ -1,4 +1,4 @@
-//! What is known about genes: gene sets, regulons and markers.
+//! What is known about genes: gene sets, regulons, interactions and markers.
 
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +26,19 @@ pub struct Regulation {
     pub target: String,
     /// Strength; above 0 activates, below 0 represses. Never 0, never NaN.
     pub weight: f64,
+}
+
+/// A protein acting on another, by the symbols of their genes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Interaction {
+    /// Upper-case symbol; those of a complex are joined by `_`.
+    pub source: String,
+    /// Upper-case symbol; those of a complex are joined by `_`.
+    pub target: String,
+    /// 1 if it activates, -1 if it represses, if known.
+    pub sign: Option<i8>,
+    /// Confidence, 0 to 1; 1 where the source gives none.
+    pub score: f64,
 }
 
 /// A gene by which a cell type is known.

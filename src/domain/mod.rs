@@ -20,7 +20,7 @@ pub mod terms;
 pub use cells::{CellSet, CellSetKey, Condition};
 pub use datasets::Dataset;
 pub use expression::{Csr, Expression};
-pub use facts::{GeneSet, Marker, Regulation};
+pub use facts::{GeneSet, Interaction, Marker, Regulation};
 pub use ids::{Curie, RunId};
 pub use ontology::{Ontology, OntologyTerm, Relation, Scope, Synonym};
 pub use terms::{Label, Perturbation, Term};

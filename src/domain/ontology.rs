@@ -62,7 +62,7 @@ pub struct OntologyTerm {
 }
 
 /// One release of an ontology.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ontology {
     /// Prefix of its own terms, such as `CL`.
     pub prefix: String,

@@ -5,6 +5,10 @@ use std::fmt;
 
 use crate::domain::{Curie, OntologyTerm, Relation, Term};
 
+/// Prefixes of the ontologies of places and of stages of life, where what is part of a term belongs to
+/// it as what is one of it does.
+pub(super) const OF_PARTS: [&str; 3] = ["UBERON", "HsapDv", "MmusDv"];
+
 /// All terms with their relations in both directions.
 #[derive(Debug, Default)]
 pub struct Graph {
@@ -109,26 +113,35 @@ impl Graph {
     /// Everything that is one of these (`is_a`, over any number of steps), without the term itself,
     /// by id.
     pub fn descendants(&self, id: &Curie) -> Vec<Term> {
-        let children = |at: usize| -> Vec<usize> {
-            let below = self.inverse[at].iter().filter(|(relation, _)| *relation == Relation::IsA);
-            below.map(|&(_, subject)| subject).collect()
-        };
-        self.closure(id, children).into_keys().map(|at| self.term(at)).collect()
+        let mut found = self.below(id, &[Relation::IsA]);
+        found.sort_by(|a, b| a.0.id.cmp(&b.0.id));
+        found.into_iter().map(|(term, _)| term).collect()
     }
 
     /// Everything this is one of (`is_a`), with the least number of steps, nearest first.
     pub fn ancestors(&self, id: &Curie) -> Vec<(Term, u32)> {
-        let parents = |at: usize| -> Vec<usize> {
-            let above = self.terms[at].relations.iter().filter(|(relation, _)| *relation == Relation::IsA);
-            above.filter_map(|(_, object)| self.index.get(object).copied()).collect()
-        };
-        let mut found: Vec<_> = self.closure(id, parents).into_iter().collect();
-        found.sort_by_key(|&(at, steps)| (steps, at));
-        found.into_iter().map(|(at, steps)| (self.term(at), steps)).collect()
+        self.above(id, &[Relation::IsA])
     }
 
-    fn closure(&self, id: &Curie, next: impl Fn(usize) -> Vec<usize>) -> BTreeMap<usize, u32> {
-        let Some(&start) = self.index.get(id) else { return BTreeMap::new() };
+    /// Everything that these relations lead down to, over any number of steps, with the least number,
+    /// nearest first, then by id. Obsolete terms are left out.
+    pub fn below(&self, id: &Curie, relations: &[Relation]) -> Vec<(Term, u32)> {
+        self.closure(id, |at| {
+            let below = self.inverse[at].iter().filter(|(relation, _)| relations.contains(relation));
+            below.map(|&(_, subject)| subject).collect()
+        })
+    }
+
+    /// The same upwards.
+    pub fn above(&self, id: &Curie, relations: &[Relation]) -> Vec<(Term, u32)> {
+        self.closure(id, |at| {
+            let above = self.terms[at].relations.iter().filter(|(relation, _)| relations.contains(relation));
+            above.filter_map(|(_, object)| self.index.get(object).copied()).collect()
+        })
+    }
+
+    fn closure(&self, id: &Curie, next: impl Fn(usize) -> Vec<usize>) -> Vec<(Term, u32)> {
+        let Some(&start) = self.index.get(id) else { return Vec::new() };
         let mut seen = HashSet::from([start]);
         let mut found = BTreeMap::new();
         let mut open = VecDeque::from([(start, 0)]);
@@ -140,7 +153,9 @@ impl Graph {
                 }
             }
         }
-        found
+        let mut found: Vec<(usize, u32)> = found.into_iter().collect();
+        found.sort_by_key(|&(at, steps)| (steps, at));
+        found.into_iter().map(|(at, steps)| (self.term(at), steps)).collect()
     }
 
     fn term(&self, at: usize) -> Term {
@@ -196,6 +211,17 @@ mod tests {
         assert_eq!(below, ["CL:2", "CL:3", "CL:4", "CL:5"]);
         let above: Vec<_> = graph().ancestors(&id("CL:5")).into_iter().map(|(t, n)| format!("{} {n}", t.id)).collect();
         assert_eq!(above, ["CL:1 1", "CL:3 1", "CL:2 2"]);
+    }
+
+    #[test]
+    fn other_relations_are_followed_if_asked_for() {
+        let steps = |found: Vec<(Term, u32)>| -> Vec<String> {
+            found.into_iter().map(|(term, steps)| format!("{} {steps}", term.id)).collect()
+        };
+        let both = [Relation::IsA, Relation::DevelopsFrom];
+        assert_eq!(steps(graph().above(&id("CL:5"), &both)), ["CL:1 1", "CL:3 1", "CL:2 2", "CL:4 2"]);
+        assert_eq!(steps(graph().below(&id("CL:4"), &both)), ["CL:3 1", "CL:5 2"]);
+        assert!(graph().below(&id("CL:4"), &[Relation::PartOf]).is_empty());
     }
 
     #[test]

@@ -5,9 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use sha2::{Digest, Sha256};
 
 use super::resolve::Resolution;
-use super::{Error, Kind, Knowledge, Problem, Result, Source, gmt, markers, obo, perturbations, regulons};
+use super::{
+    Error, Kind, Knowledge, Problem, Result, Source, cellxgene, gmt, interactions, markers, obo, perturbations,
+    regulons,
+};
 use crate::database::{Database, FactKind, Facts, Stored};
-use crate::domain::{Curie, Marker};
+use crate::domain::{Curie, Marker, Ontology};
 
 /// What an import came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,36 +36,53 @@ pub struct Imported {
 /// Told how many of how many rows have been written.
 pub type OnRows<'a> = &'a (dyn Fn(usize, usize) + Sync);
 
-/// Imports a release of an ontology. `prefix` says which terms are its own, if the file does not.
+/// Imports a release of an ontology and puts it in use. `prefix` says which terms are its own, if the
+/// file does not.
 pub async fn ontology(
     database: &Database,
     source: &Source,
     prefix: Option<&str>,
     on_rows: OnRows<'_>,
 ) -> Result<Imported> {
-    let (ontology, problems) = obo::parse(source)?.into_ontology(prefix)?;
-    let synonyms = ontology.terms.iter().map(|term| term.synonyms.len()).sum();
-    let relations = ontology.terms.iter().map(|term| term.relations.len()).sum();
-    let obsolete = ontology.terms.iter().filter(|term| term.obsolete).count();
-    let total = ontology.terms.len() + synonyms + relations;
-    let fingerprint = fingerprint([source.fingerprint.as_str(), &ontology.prefix]);
-    let outcome =
+    let (ontology, fingerprint, mut imported) = read_ontology(source, prefix)?;
+    let total = imported.counts.iter().filter(|(what, _)| *what != OBSOLETE).map(|(_, n)| n).sum();
+    imported.outcome =
         database.replace_ontology(&ontology, &source.name, &fingerprint, &|written| on_rows(written, total)).await?;
-    Ok(Imported {
+    Ok(imported)
+}
+
+/// The same, but keeps the release beside the one in use.
+pub async fn ontology_beside(database: &Database, source: &Source, prefix: Option<&str>) -> Result<Imported> {
+    let (ontology, fingerprint, mut imported) = read_ontology(source, prefix)?;
+    imported.outcome = database.keep_ontology(&ontology, &source.name, &fingerprint).await?;
+    Ok(imported)
+}
+
+const OBSOLETE: &str = "of them obsolete";
+
+fn read_ontology(source: &Source, prefix: Option<&str>) -> Result<(Ontology, String, Imported)> {
+    let document = match source.text.trim_start().starts_with('{') {
+        true => cellxgene::parse(source)?,
+        false => obo::parse(source)?,
+    };
+    let (ontology, problems) = document.into_ontology(prefix)?;
+    let imported = Imported {
         kind: "ontology",
-        name: ontology.prefix,
-        version: Some(ontology.version),
+        name: ontology.prefix.clone(),
+        version: Some(ontology.version.clone()),
         source: source.name.clone(),
-        outcome,
+        outcome: Stored::New,
         counts: vec![
             ("terms", ontology.terms.len()),
-            ("of them obsolete", obsolete),
-            ("synonyms", synonyms),
-            ("relations", relations),
+            (OBSOLETE, ontology.terms.iter().filter(|term| term.obsolete).count()),
+            ("synonyms", ontology.terms.iter().map(|term| term.synonyms.len()).sum()),
+            ("relations", ontology.terms.iter().map(|term| term.relations.len()).sum()),
         ],
         unresolved: Vec::new(),
         problems,
-    })
+    };
+    let fingerprint = fingerprint([source.fingerprint.as_str(), &ontology.prefix]);
+    Ok((ontology, fingerprint, imported))
 }
 
 /// Imports a collection of gene sets.
@@ -99,6 +119,21 @@ pub async fn regulons(
     let fingerprint = fingerprint([source.fingerprint.as_str(), &letters]);
     let outcome = store(database, network, &fingerprint, Facts::Regulons(&regulations), on_rows).await?;
     Ok(imported(FactKind::Regulons, network, source, outcome, counts, problems))
+}
+
+/// Imports a network of interactions.
+pub async fn interactions(
+    database: &Database,
+    source: &Source,
+    network: &str,
+    on_rows: OnRows<'_>,
+) -> Result<Imported> {
+    let (found, problems) = interactions::parse(source)?;
+    let genes: BTreeSet<&String> = found.iter().flat_map(|one| [&one.source, &one.target]).collect();
+    let signed = found.iter().filter(|one| one.sign.is_some()).count();
+    let counts = vec![("interactions", found.len()), ("of them signed", signed), ("genes", genes.len())];
+    let outcome = store(database, network, &source.fingerprint, Facts::Interactions(&found), on_rows).await?;
+    Ok(imported(FactKind::Interactions, network, source, outcome, counts, problems))
 }
 
 /// Imports markers. Cell types named in words are looked up among the terms held; those that stand

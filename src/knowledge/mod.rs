@@ -6,23 +6,28 @@
 //! To add a source: a parser beside the others, a variant of `database::Facts` if it holds a new kind
 //! of fact, a function in [`import`], and a subcommand of `haystack import`.
 
+pub mod cellxgene;
 mod error;
-mod fuzzy;
 pub mod genetic;
 pub mod gmt;
 pub mod graph;
 pub mod import;
+mod index;
+pub mod interactions;
 mod latest;
 pub mod markers;
 pub mod normalize;
 pub mod obo;
 pub mod perturbations;
 pub mod question;
+mod rank;
 pub mod regulons;
 pub mod resolve;
 mod source;
 pub mod starter;
 mod table;
+mod targets;
+mod vocabulary;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::OnceLock;
@@ -35,7 +40,9 @@ pub use resolve::{Candidate, How, Resolution};
 pub use source::Source;
 
 use crate::database::{Database, OntologyRecord};
-use crate::domain::{Curie, GeneSet, Marker, OntologyTerm, Perturbation, Regulation, Scope, Term};
+use crate::domain::{
+    Curie, GeneSet, Interaction, Marker, OntologyTerm, Perturbation, Regulation, Relation, Scope, Term,
+};
 use resolve::Names;
 
 /// Names that biologists use and the ontologies lack: kind, name, id, label.
@@ -48,6 +55,7 @@ pub struct Knowledge {
     perturbations: Vec<Perturbation>,
     gene_sets: Vec<GeneSet>,
     regulons: BTreeMap<String, Vec<Regulation>>,
+    interactions: BTreeMap<String, Vec<Interaction>>,
     markers: BTreeMap<Curie, Vec<String>>,
     genes: BTreeSet<String>,
     /// By kind, made when first asked for: diseases alone have 100 000 names.
@@ -67,6 +75,8 @@ pub struct Parts {
     pub gene_sets: Vec<GeneSet>,
     /// Regulations with the network each is from.
     pub regulons: Vec<(String, Regulation)>,
+    /// Interactions with the network each is from.
+    pub interactions: Vec<(String, Interaction)>,
     /// Markers of all sources.
     pub markers: Vec<Marker>,
 }
@@ -80,6 +90,7 @@ impl Knowledge {
             perturbations: database.perturbations().await?,
             gene_sets: database.gene_sets().await?,
             regulons: database.regulons().await?,
+            interactions: database.interactions().await?,
             markers: database.markers().await?,
         }))
     }
@@ -105,6 +116,11 @@ impl Knowledge {
         for (network, regulation) in parts.regulons {
             regulons.entry(network).or_default().push(regulation);
         }
+        parts.interactions.sort_by(|a, b| (&a.0, &a.1.source, &a.1.target).cmp(&(&b.0, &b.1.source, &b.1.target)));
+        let mut interactions: BTreeMap<String, Vec<Interaction>> = BTreeMap::new();
+        for (network, interaction) in parts.interactions {
+            interactions.entry(network).or_default().push(interaction);
+        }
         let perturbations = merged(parts.perturbations);
         let genes = all_genes(&parts.gene_sets, &regulons, &markers, &perturbations);
         Self {
@@ -113,6 +129,7 @@ impl Knowledge {
             perturbations,
             gene_sets: parts.gene_sets,
             regulons,
+            interactions,
             markers,
             genes,
             names: Default::default(),
@@ -121,23 +138,47 @@ impl Knowledge {
 
     /// The term a name stands for, or candidates where that is not certain.
     pub fn resolve(&self, kind: Kind, text: &str) -> Resolution {
-        if let Some(found) = self.look_up(kind, text) {
-            return found;
-        }
-        self.names(kind).nearest(text)
+        self.resolve_in(kind, text, "")
     }
 
-    /// The same, but never by likeness: `None` where no name is the same after normalisation.
+    /// The same where something is known of what the name is about, such as the tissue: `HSC` is another
+    /// cell in the liver than in the bone marrow.
+    pub fn resolve_in(&self, kind: Kind, text: &str, context: &str) -> Resolution {
+        match self.names(kind).resolve(text, context) {
+            Resolution::Abstained { candidates } if kind == Kind::Perturbation => {
+                self.genetic(text).unwrap_or(Resolution::Abstained { candidates })
+            }
+            found => found,
+        }
+    }
+
+    /// The term a name stands for, never by likeness: `None` where no name is the same after normalisation.
     pub fn look_up(&self, kind: Kind, text: &str) -> Option<Resolution> {
         if let Some(found) = self.names(kind).look_up(text) {
             return Some(found);
         }
-        if kind == Kind::Perturbation {
-            let change = genetic::parse(text).filter(|change| self.is_gene(&change.gene))?;
-            let term = change.perturbation().term();
-            return Some(Resolution::Resolved(Candidate { term, how: How::Normalised, score: 0.95 }));
-        }
-        None
+        if kind == Kind::Perturbation { self.genetic(text) } else { None }
+    }
+
+    /// How a label of a kind weighs against each candidate: the features of *none of them*, then per
+    /// candidate its term and features, in the order of [`Self::features`]. For fitting the weights.
+    pub fn weigh(&self, kind: Kind, text: &str, context: &str) -> (Vec<f32>, Vec<(Term, Vec<f32>)>) {
+        let names = self.names(kind);
+        let ranking = names.rank(text, context);
+        let weighed = |candidate: &resolve::Weighed| (names.term(candidate).clone(), candidate.features.to_vec());
+        (ranking.none.to_vec(), ranking.candidates.iter().map(weighed).collect())
+    }
+
+    /// The names of what [`Self::weigh`] measures.
+    pub fn features() -> &'static [&'static str] {
+        &rank::FEATURES
+    }
+
+    /// A genetic change of a gene we know: `STAT1 knockout`.
+    fn genetic(&self, text: &str) -> Option<Resolution> {
+        let change = genetic::parse(text).filter(|change| self.is_gene(&change.gene))?;
+        let term = change.perturbation().term();
+        Some(Resolution::Resolved(Candidate { term, how: How::Normalised, score: 0.95 }))
     }
 
     /// The perturbation a resolved term stands for.
@@ -192,9 +233,16 @@ impl Knowledge {
         self.graph.neighbours(id)
     }
 
-    /// See [`Graph::descendants`].
+    /// See [`Graph::descendants`]. What is part of an organ or a stage of life belongs to it as well: the
+    /// alveolus to the lung.
     pub fn descendants(&self, id: &Curie) -> Vec<Term> {
-        self.graph.descendants(id)
+        if !graph::OF_PARTS.contains(&id.prefix()) {
+            return self.graph.descendants(id);
+        }
+        let below = self.graph.below(id, &[Relation::IsA, Relation::PartOf]).into_iter();
+        let mut parts: Vec<Term> = below.map(|(term, _)| term).filter(|term| term.id.prefix() == id.prefix()).collect();
+        parts.sort_by(|a, b| a.id.cmp(&b.id));
+        parts
     }
 
     /// See [`Graph::ancestors`].
@@ -217,6 +265,11 @@ impl Knowledge {
     /// Regulations by network, each by source and target.
     pub fn regulons(&self) -> &BTreeMap<String, Vec<Regulation>> {
         &self.regulons
+    }
+
+    /// Interactions by network, each by source and target.
+    pub fn interactions(&self) -> &BTreeMap<String, Vec<Interaction>> {
+        &self.interactions
     }
 
     /// Marker genes of a cell type, by symbol; empty where none are known.
@@ -273,9 +326,18 @@ impl Knowledge {
                 names.add_alias(other, &id);
             }
         }
+        // Families and complexes of FamPlex: `interferon`, `TGFB`. A perturbation of that name comes first.
+        for term in self.graph.terms().iter().filter(|term| term.id.prefix() == FAMILIES && !term.obsolete) {
+            let synonyms = term.synonyms.iter().map(|synonym| synonym.text.as_str());
+            let all = std::iter::once(term.name.as_str()).chain(synonyms);
+            names.add_beneath(Term { id: term.id.clone(), name: term.name.clone() }, all);
+        }
         names
     }
 }
+
+/// Prefix of FamPlex.
+const FAMILIES: &str = "FPLX";
 
 /// CELLxGENE's term for people without a disease; MONDO has none.
 const NORMAL: (&str, &str) = ("PATO:0000461", "normal");

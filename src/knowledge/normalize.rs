@@ -75,10 +75,14 @@ pub fn words(kind: Kind, text: &str) -> Vec<String> {
 
 /// The words in no order, without those that only join: `fibroblast of lung` is `lung fibroblast`.
 pub fn bag(words: &[String]) -> Vec<String> {
-    let mut bag: Vec<String> =
-        words.iter().filter(|word| !matches!(word.as_str(), "of" | "the" | "in" | "from")).cloned().collect();
+    let mut bag: Vec<String> = words.iter().filter(|word| !only_joins(word)).cloned().collect();
     bag.sort();
     bag
+}
+
+/// Whether a word only joins others.
+pub(super) fn only_joins(word: &str) -> bool {
+    matches!(word, "of" | "the" | "in" | "from")
 }
 
 /// Cuts at whatever is neither letter nor digit and between letters and digits, and names signs:

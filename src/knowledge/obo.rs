@@ -70,6 +70,16 @@ pub fn parse(source: &Source) -> Result<Document> {
 }
 
 impl Document {
+    /// A document from another format than OBO.
+    pub(super) fn new(
+        source: &Source,
+        version: Option<String>,
+        terms: Vec<OntologyTerm>,
+        problems: Vec<Problem>,
+    ) -> Self {
+        Self { source: source.name.clone(), version, terms, problems, ..Self::default() }
+    }
+
     /// The file's own terms as one release. `prefix` says which are its own; without it, the
     /// `ontology` header does, or else the commonest prefix.
     ///
@@ -123,6 +133,7 @@ impl Document {
         let empty =
             || Error::Empty { name: self.source.clone(), what: "ontology terms; is it an OBO file?".to_owned() };
         match wanted {
+            _ if counts.is_empty() => Err(empty()),
             Some(wanted) => by_name(wanted).ok_or_else(|| Error::Empty {
                 name: self.source.clone(),
                 what: format!(

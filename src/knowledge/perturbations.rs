@@ -1,4 +1,5 @@
-//! Tables of perturbations, in a format of our own: tab-separated with a header.
+//! Tables of perturbations, in a format of our own: tab-separated with a header; or in one of those of
+//! [`super::targets`].
 //!
 //! | column | what |
 //! |---|---|
@@ -19,7 +20,7 @@ use std::collections::HashSet;
 
 use super::source::Source;
 use super::table::Table;
-use super::{Error, Problem, Result};
+use super::{Error, Problem, Result, targets};
 use crate::domain::terms::{Direction, GeneEffect, PerturbationKind};
 use crate::domain::{Curie, Perturbation};
 
@@ -29,6 +30,9 @@ use crate::domain::{Curie, Perturbation};
 /// If a column is missing, or no row is left.
 pub fn parse(source: &Source) -> Result<(Vec<Perturbation>, Vec<Problem>)> {
     let mut table = Table::read(source)?;
+    if let Some((found, problems)) = targets::parse(source, &mut table)? {
+        return some(source, found, problems);
+    }
     let (name, kind) = (table.need(&["name"])?, table.need(&["kind"])?);
     let [ids, synonyms, targets, effectors, responses, pathways] =
         ["ids", "synonyms", "targets", "effectors", "responses", "pathways"].map(|column| table.find(&[column]));
@@ -67,11 +71,20 @@ pub fn parse(source: &Source) -> Result<(Vec<Perturbation>, Vec<Problem>)> {
             Err(what) => problems.push(Problem { line, what }),
         }
     }
-    if perturbations.is_empty() {
+    some(source, perturbations, problems)
+}
+
+/// What was found, or an error if that is nothing.
+fn some(
+    source: &Source,
+    found: Vec<Perturbation>,
+    problems: Vec<Problem>,
+) -> Result<(Vec<Perturbation>, Vec<Problem>)> {
+    if found.is_empty() {
         let example = problems.first().map_or(String::new(), |p| format!(" (line {}: {})", p.line, p.what));
         return Err(Error::Empty { name: source.name.clone(), what: format!("perturbations{example}") });
     }
-    Ok((perturbations, problems))
+    Ok((found, problems))
 }
 
 fn kind_of(word: &str) -> std::result::Result<PerturbationKind, String> {

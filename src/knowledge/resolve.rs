@@ -1,16 +1,20 @@
 //! From a name to the term it stands for, or to nothing rather than to a guess.
 //!
-//! In order: an id; the exact label; the label after normalisation ([`super::normalize`]), its words in
-//! order and then in any; the curated names; exact synonyms as they are spelled and normalised; narrower
-//! and related synonyms; all of these again for the ways the words may have been meant; and last the
-//! one name that differs by slips of the finger only. What several terms answer to equally well is not
-//! answered, but listed.
+//! `Names::look_up` goes by names alone. In order: an id; the exact label; the label after normalisation
+//! ([`super::normalize`]), its words in order and then in any; the curated names; exact synonyms as they
+//! are spelled and normalised; narrower and related synonyms; all of these again for the ways the words
+//! may have been meant. What several terms answer to equally well is not answered, but listed.
+//!
+//! `Names::resolve` weighs every name that shares words with the label (`rank`) and answers
+//! with the likeliest term if it is likely enough; else it lists what the label may mean.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::OnceLock;
 
-use super::fuzzy::{Fuzzy, Near};
-use super::normalize::{Kind, bag, folded, words};
+use super::index::{Index, Overlap};
+use super::normalize::{Kind, bag, folded, only_joins, words};
+use super::rank::{self, Belongs, Features, Model, Pair};
+use super::vocabulary::Vocabulary;
 use crate::domain::{Curie, Scope, Term};
 
 /// How a term was found, surest first.
@@ -75,6 +79,12 @@ impl Resolution {
 /// How many candidates are listed.
 const CANDIDATES: usize = 5;
 
+/// More parts than this are no path.
+const LONGEST_PATH: usize = 4;
+
+/// How many names are weighed for each reading of a label.
+const NAMES: usize = 24;
+
 /// How a name belongs to its term, best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
@@ -98,6 +108,16 @@ impl From<Scope> for Rank {
     }
 }
 
+impl From<Rank> for Belongs {
+    fn from(rank: Rank) -> Self {
+        match rank {
+            Rank::Label | Rank::Relaxed => Self::Label,
+            Rank::Exact => Self::Synonym,
+            Rank::Narrow | Rank::Related | Rank::Broad => Self::Loose,
+        }
+    }
+}
+
 /// Terms that have a name, with how it belongs to them.
 type Hits = Vec<(u32, Rank)>;
 
@@ -110,8 +130,48 @@ pub(super) struct Names {
     spelled: HashMap<String, Hits>,
     ordered: HashMap<String, Hits>,
     bags: HashMap<String, Hits>,
+    /// Every name with its term, as it came.
+    held: Vec<(u32, Belongs, String)>,
     /// Made when first asked for.
-    fuzzy: OnceLock<Fuzzy>,
+    index: OnceLock<Index>,
+}
+
+/// A term that a label may mean, weighed.
+pub(super) struct Weighed {
+    /// Which term.
+    at: u32,
+    how: How,
+    /// What speaks for and against it.
+    pub features: Features,
+    score: f64,
+}
+
+/// A term that has a name with some of a label's words.
+struct Near {
+    at: u32,
+    /// 0 to 1, of its nearest name.
+    similarity: f32,
+    /// Whether one of its names has just the label's words.
+    complete: bool,
+    /// Whether that takes slips of the finger.
+    slips: bool,
+}
+
+impl Near {
+    /// Takes in another name of the same term.
+    fn join(&mut self, other: Self) {
+        self.similarity = self.similarity.max(other.similarity);
+        if other.complete {
+            self.slips = other.slips && (self.slips || !self.complete);
+            self.complete = true;
+        }
+    }
+}
+
+/// A label's candidates, best first, and what speaks for none of them.
+pub(super) struct Ranking {
+    pub candidates: Vec<Weighed>,
+    pub none: Features,
 }
 
 impl Names {
@@ -124,7 +184,8 @@ impl Names {
             spelled: HashMap::new(),
             ordered: HashMap::new(),
             bags: HashMap::new(),
-            fuzzy: OnceLock::new(),
+            held: Vec::new(),
+            index: OnceLock::new(),
         }
     }
 
@@ -135,6 +196,16 @@ impl Names {
         self.add_name(at, &term.name, Rank::Label);
         for (synonym, scope) in synonyms {
             self.add_name(at, synonym, scope.into());
+        }
+        self.terms.push(term);
+    }
+
+    /// Adds a term whose names give way to the same names of other terms.
+    pub fn add_beneath<'a>(&mut self, term: Term, names: impl IntoIterator<Item = &'a str>) {
+        let at = self.terms.len() as u32;
+        self.add_id(&term.id, at);
+        for name in names {
+            self.add_name(at, name, Rank::Related);
         }
         self.terms.push(term);
     }
@@ -157,6 +228,7 @@ impl Names {
                     terms.push(at);
                 }
             }
+            self.held.push((at, Belongs::Curated, name.to_owned()));
         }
     }
 
@@ -169,6 +241,7 @@ impl Names {
         if words.is_empty() {
             return;
         }
+        self.held.push((at, rank.into(), name.to_owned()));
         insert(&mut self.spelled, folded(name), at, rank);
         insert(&mut self.bags, bag(&words).join(" "), at, rank);
         insert(&mut self.ordered, words.join(" "), at, rank);
@@ -242,50 +315,225 @@ impl Names {
         ambiguous
     }
 
-    /// The one term whose name differs from the text by slips of the finger only; or the nearest names
-    /// as candidates.
-    pub fn nearest(&self, text: &str) -> Resolution {
+    /// The term a label most likely stands for, if that is likely enough. `context` is what else is
+    /// known of the label, such as the tissue of the data set; it may be empty.
+    pub fn resolve(&self, text: &str, context: &str) -> Resolution {
+        if let Some(found) = self.certain(text, context) {
+            return found;
+        }
+        if self.kind == Kind::Perturbation {
+            return self.look_up(text).unwrap_or_else(|| self.slipped(text).unwrap_or_else(|likely| likely));
+        }
+        if let Some(found) = self.path(text, context) {
+            return found;
+        }
+        let model = Model::of(self.kind);
+        let ranking = self.rank(text, context);
+        let scores: Vec<f64> = ranking.candidates.iter().map(|candidate| candidate.score).collect();
+        let probabilities = Model::probabilities(&[&scores[..], &[model.score(&ranking.none)]].concat());
+        // What its names alone lead to is not told as likeness, though likeness may have decided.
+        let by_name = match self.look_up(text) {
+            Some(Resolution::Resolved(found)) => Some((found.term.id, found.how)),
+            _ => None,
+        };
+        let weighed = ranking.candidates.iter().zip(probabilities);
+        let mut candidates = weighed.map(|(weighed, probability)| {
+            let term = self.terms[weighed.at as usize].clone();
+            let how = by_name.as_ref().filter(|(id, _)| *id == term.id).map_or(weighed.how, |(_, how)| *how);
+            Candidate { term, how: how.min(weighed.how), score: probability }
+        });
+        match candidates.next() {
+            Some(best) if best.score >= model.threshold => Resolution::Resolved(best),
+            first => match self.slipped(text) {
+                Ok(found) => found,
+                Err(_) => {
+                    Resolution::Abstained { candidates: first.into_iter().chain(candidates).take(CANDIDATES).collect() }
+                }
+            },
+        }
+    }
+
+    /// The term with this id or name, plurals and punctuation apart, or with this curated name. In a
+    /// known organ, only the id and the very name are certain: a lung's `pericyte` has a term of its own.
+    fn certain(&self, text: &str, context: &str) -> Option<Resolution> {
+        if let Some(at) = self.very(text) {
+            return Some(self.resolved(at, How::Exact, 1.0));
+        }
+        if !self.organs(context).is_empty() {
+            return None;
+        }
         let words = words(self.kind, text);
-        let mut candidates: Vec<Candidate> = Vec::new();
-        let variants = if words.is_empty() { Vec::new() } else { variants(self.kind, &words) };
-        for variant in variants {
-            let found = self.fuzzy().nearest(&variant, CANDIDATES);
-            let slipped: Vec<_> = found.iter().filter(|near| near.slips_only).collect();
-            let candidate = |near: &Near| Candidate {
-                term: self.terms[near.entry as usize].clone(),
-                how: How::Fuzzy,
-                score: near.similarity,
+        let key = words.join(" ");
+        let own = self.ordered.get(&key).map_or(Vec::new(), |hits| with_rank(hits, Rank::Label));
+        if let [only] = own[..] {
+            let synonyms = self.spelled.get(&folded(text)).map_or(Vec::new(), |hits| with_rank(hits, Rank::Exact));
+            let how = if synonyms.contains(&only) { How::Synonym } else { How::Normalised };
+            return Some(self.resolved(only, how, 0.95));
+        }
+        let bag = bag(&words).join(" ");
+        if let Some(found) = self.curated.get(&key).or_else(|| self.curated.get(&bag)) {
+            return match found[..] {
+                [only] => Some(self.resolved(only, How::Synonym, 0.98)),
+                _ => None,
             };
-            if let [only] = slipped[..] {
-                return Resolution::Resolved(candidate(only));
+        }
+        let relaxed = self.ordered.get(&key).or_else(|| self.bags.get(&bag));
+        match relaxed.map_or(Vec::new(), |hits| with_rank(hits, Rank::Relaxed))[..] {
+            [only] => Some(self.resolved(only, How::Normalised, 0.93)),
+            _ => None,
+        }
+    }
+
+    /// The narrowest term that a path of a reference atlas names: `T_cell:Treg:Naive`, or
+    /// `Macrophage:Alveolar:LPS`, where what was done to the cells comes last.
+    fn path(&self, text: &str, context: &str) -> Option<Resolution> {
+        let parts: Vec<&str> = text.split(':').map(str::trim).filter(|part| !part.is_empty()).collect();
+        let (Kind::CellType, [first, rest @ ..]) = (self.kind, &parts[..]) else { return None };
+        if rest.is_empty() || rest.len() > LONGEST_PATH {
+            return None;
+        }
+        let named = |name: &str| {
+            let found = self.certain(name, context).or_else(|| self.slipped(name).ok())?;
+            matches!(&found, Resolution::Resolved(found) if found.how < How::Fuzzy).then_some(found)
+        };
+        let narrower = (1..parts.len()).rev().find_map(|at| {
+            let (part, above) = (parts[at], parts[at - 1]);
+            named(&format!("{part} {above}")).or_else(|| named(&format!("{part} {first}"))).or_else(|| named(part))
+        });
+        // What comes after the part that was named is left out, so the name is never the very one.
+        narrower.or_else(|| named(first)).map(|found| match found {
+            Resolution::Resolved(found) => {
+                Resolution::Resolved(Candidate { how: found.how.max(How::Normalised), ..found })
             }
-            for near in &found {
-                let next = candidate(near);
-                match candidates.iter_mut().find(|before| before.term == next.term) {
-                    Some(before) => before.score = before.score.max(next.score),
-                    None => candidates.push(next),
+            abstained => abstained,
+        })
+    }
+
+    /// The term with this id or this very name.
+    fn very(&self, text: &str) -> Option<u32> {
+        if let Some(&at) = self.by_id.get(&text.trim().replacen('_', ":", 1).to_lowercase()) {
+            return Some(at);
+        }
+        match with_rank(self.spelled.get(&folded(text))?, Rank::Label)[..] {
+            [only] => Some(only),
+            _ => None,
+        }
+    }
+
+    /// The one term of which a name has just these words, in any order and with slips of the finger; or
+    /// else the terms with the nearest names.
+    fn slipped(&self, text: &str) -> std::result::Result<Resolution, Resolution> {
+        let mut words = Vocabulary::of(self.kind).concepts(text);
+        words.retain(|word| !only_joins(word));
+        let index = self.index();
+        let asked = index.asked(&words);
+        let of_label: f32 = asked.iter().map(|word| word.weight).sum();
+        let mut near: Vec<Near> = Vec::new();
+        for name in index.nearest(&asked, NAMES) {
+            let Overlap { shared, complete, slips } = index.overlap(&asked, name);
+            let held = index.name(name);
+            let next = Near { at: held.entry, similarity: 2.0 * shared / (of_label + held.weight), complete, slips };
+            match near.iter_mut().find(|near| near.at == next.at) {
+                Some(before) => before.join(next),
+                None => near.push(next),
+            }
+        }
+        let candidate = |near: &Near| Candidate {
+            term: self.terms[near.at as usize].clone(),
+            how: if near.complete && !near.slips { How::Normalised } else { How::Fuzzy },
+            score: f64::from(near.similarity.clamp(0.0, 0.95)),
+        };
+        match near.iter().filter(|near| near.complete).collect::<Vec<_>>()[..] {
+            [only] => Ok(Resolution::Resolved(candidate(only))),
+            _ => Err(Resolution::Abstained { candidates: near.iter().take(CANDIDATES).map(candidate).collect() }),
+        }
+    }
+
+    /// The organs a text speaks of.
+    fn organs(&self, context: &str) -> Vec<String> {
+        let vocabulary = Vocabulary::of(self.kind);
+        let words = if context.is_empty() { Vec::new() } else { vocabulary.concepts(context) };
+        words.iter().filter_map(|word| vocabulary.organ(word)).map(str::to_owned).collect()
+    }
+
+    /// The terms whose names share words with a label, weighed against it.
+    pub fn rank(&self, text: &str, context: &str) -> Ranking {
+        let vocabulary = Vocabulary::of(self.kind);
+        let model = Model::of(self.kind);
+        let index = self.index();
+        let organs = self.organs(context);
+        let spelled = self.spelled.get(&folded(text));
+        let first: HashSet<String> = match text.split_once([':', '(', '[', ';', ',']) {
+            Some((first, _)) => vocabulary.readings(first, &organs).into_iter().flat_map(|it| it.words).collect(),
+            None => HashSet::new(),
+        };
+        let mut best: HashMap<u32, Weighed> = HashMap::new();
+        let mut none = None;
+        for reading in vocabulary.readings(text, &organs) {
+            let asked = index.asked(&reading.words);
+            none.get_or_insert_with(|| rank::none(text, &reading.words, &asked));
+            for name in index.nearest(&asked, NAMES) {
+                let at = index.name(name).entry;
+                let belongs = Belongs::from_code(index.name(name).rank);
+                let pair = Pair {
+                    vocabulary,
+                    index,
+                    words: &reading.words,
+                    asked: &asked,
+                    expanded: reading.expanded,
+                    meant_here: reading.of_context,
+                    partial: reading.partial,
+                    first: &first,
+                    label: text,
+                    context: &organs,
+                    name,
+                    belongs,
+                };
+                let mut features = pair.features();
+                let spelled = spelled.and_then(|hits| hits.iter().find(|(term, _)| *term == at)).map(|(_, rank)| *rank);
+                rank::as_spelled(&mut features, spelled.map(Belongs::from));
+                let score = model.score(&features);
+                let how = match spelled {
+                    Some(Rank::Label) => How::Exact,
+                    Some(_) => How::Synonym,
+                    None if rank::is_same(&features) && belongs == Belongs::Curated => How::Synonym,
+                    None if rank::is_same(&features) => How::Normalised,
+                    None => How::Fuzzy,
+                };
+                let weighed = Weighed { at, how, features, score };
+                match best.get_mut(&at) {
+                    Some(before) if before.score >= score => {}
+                    Some(before) => *before = weighed,
+                    None => _ = best.insert(at, weighed),
                 }
             }
         }
-        candidates.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.term.id.cmp(&b.term.id)));
-        candidates.truncate(CANDIDATES);
-        Resolution::Abstained { candidates }
+        let mut candidates: Vec<Weighed> = best.into_values().collect();
+        let by_id = |weighed: &Weighed| &self.terms[weighed.at as usize].id;
+        candidates.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| by_id(a).cmp(by_id(b))));
+        candidates.truncate(NAMES);
+        Ranking { candidates, none: none.unwrap_or_else(|| rank::none(text, &[], &[])) }
     }
 
-    fn fuzzy(&self) -> &Fuzzy {
-        self.fuzzy.get_or_init(|| {
+    /// The term of a candidate.
+    pub fn term(&self, weighed: &Weighed) -> &Term {
+        &self.terms[weighed.at as usize]
+    }
+
+    fn index(&self) -> &Index {
+        self.index.get_or_init(|| {
             // In the order of the alphabet, so that the same names always give the same answers.
-            let mut names: Vec<_> = self.ordered.iter().collect();
+            let vocabulary = Vocabulary::of(self.kind);
+            let mut names: Vec<_> =
+                self.held.iter().map(|(at, belongs, name)| (vocabulary.concepts(name), *at, *belongs as u8)).collect();
             names.sort();
-            let mut fuzzy = Fuzzy::default();
-            for (name, hits) in names {
-                let words: Vec<&str> = name.split(' ').collect();
-                for (at, _) in hits.iter().filter(|(_, rank)| *rank != Rank::Broad) {
-                    fuzzy.add(*at, &words);
-                }
+            names.dedup_by(|next, kept| next.0 == kept.0 && next.1 == kept.1);
+            let mut index = Index::default();
+            for (words, at, belongs) in &names {
+                index.add(*at, *belongs, words);
             }
-            fuzzy.finish();
-            fuzzy
+            index.finish();
+            index
         })
     }
 
@@ -485,7 +733,7 @@ mod tests {
 
     fn resolved(text: &str) -> (String, How) {
         let names = names();
-        match names.look_up(text).unwrap_or_else(|| names.nearest(text)) {
+        match names.resolve(text, "") {
             Resolution::Resolved(found) => (found.term.id.to_string(), found.how),
             Resolution::Abstained { candidates } => {
                 (candidates.iter().map(|c| c.term.id.as_str()).collect::<Vec<_>>().join("?"), How::Fuzzy)
@@ -508,6 +756,8 @@ mod tests {
             ("naive CD4+ T cells", "CL:6", How::Normalised),
             ("bursa cells", "CL:1", How::Normalised),
             ("macrophgaes", "CL:4", How::Fuzzy),
+            ("Fibroblasts:lung:TGFb", "CL:3", How::Normalised),
+            ("Macrophage:LPS", "CL:4", How::Normalised),
         ] {
             assert_eq!(resolved(text), (id.to_owned(), how), "{text}");
         }

@@ -16,7 +16,9 @@ impl<'a> Table<'a> {
     /// Reads the header and all rows. Empty lines and lines that begin with `#` are comments; which
     /// separator is used is told by the header.
     pub fn read(source: &'a Source) -> Result<Self> {
-        let is_comment = |line: &str| line.trim().is_empty() || line.starts_with('#');
+        // The Repurposing Hub begins its comments with an exclamation mark.
+        let mark = if source.text.starts_with('!') { '!' } else { '#' };
+        let is_comment = |line: &str| line.trim().is_empty() || line.starts_with(mark);
         let header = source.lines().find(|(_, line)| !is_comment(line));
         let Some((_, header)) = header else {
             return Err(Error::Empty { name: source.name.clone(), what: "lines".to_owned() });
@@ -24,7 +26,7 @@ impl<'a> Table<'a> {
         let separator = [b'\t', b',', b';'].into_iter().find(|&s| header.as_bytes().contains(&s)).unwrap_or(b'\t');
         let mut reader = csv::ReaderBuilder::new()
             .delimiter(separator)
-            .comment(Some(b'#'))
+            .comment(Some(mark as u8))
             .flexible(true)
             .trim(csv::Trim::All)
             // Tab-separated files of the field do not quote: a lone quote is a prime (5").
@@ -58,11 +60,27 @@ impl<'a> Table<'a> {
 
     /// The same, or an error that names the columns there are.
     pub fn need(&self, names: &[&str]) -> Result<usize> {
-        self.find(names).ok_or_else(|| {
-            let wanted = names.join("' or '");
-            let there = self.headers.join("', '");
-            self.source.error(1, format!("no column '{wanted}'; the header has '{there}'"))
+        self.find(names).ok_or_else(|| self.lacks(&format!("column '{}'", names.join("' or '"))))
+    }
+
+    /// The first pair of columns of which both are there, or an error that names the columns there are.
+    pub fn need_pair(&self, names: &[(&str, &str)]) -> Result<(usize, usize)> {
+        let both = |(a, b): &(&str, &str)| Some((self.find(&[a])?, self.find(&[b])?));
+        names.iter().find_map(both).ok_or_else(|| {
+            let wanted: Vec<String> = names.iter().map(|(a, b)| format!("'{a}' and '{b}'")).collect();
+            self.lacks(&format!("columns {}", wanted.join(" or ")))
         })
+    }
+
+    fn lacks(&self, wanted: &str) -> Error {
+        let there = self.headers.join("', '");
+        let advice = if self.headers.len() == 1 { "; columns are separated by tabs, commas or semicolons" } else { "" };
+        self.source.error(1, format!("no {wanted}; the header has '{there}'{advice}"))
+    }
+
+    /// The names of the columns.
+    pub fn headers(&self) -> &[String] {
+        &self.headers
     }
 
     /// Rows with their lines.

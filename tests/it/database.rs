@@ -59,6 +59,31 @@ async fn migrating_twice_changes_nothing() {
     }
 }
 
+#[tokio::test]
+async fn an_older_database_is_brought_up_to_date_with_what_it_holds() {
+    for database in empty_databases().await {
+        let dialect = if database.kind == "SQLite" { "sqlite" } else { "postgres" };
+        let migrations = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(dialect);
+        let first = tempfile::tempdir().unwrap();
+        std::fs::copy(migrations.join("0001_initial.sql"), first.path().join("0001_initial.sql")).unwrap();
+        sqlx::any::install_default_drivers();
+        let pool = sqlx::AnyPool::connect(&database.url).await.unwrap();
+        sqlx::migrate::Migrator::new(first.path()).await.unwrap().run(&pool).await.unwrap();
+        let release = "INSERT INTO ontologies (prefix, version, source, fingerprint, imported_at)
+                       VALUES ('CL', '2020-01-01', 'cl.obo', 'f', '2020-02-02T00:00:00Z')";
+        sqlx::query(release).execute(&pool).await.unwrap();
+        pool.close().await;
+
+        let refusal = database.check_schema().await.unwrap_err().to_string();
+        assert!(refusal.contains("schema version 1") && refusal.contains("haystack migrate"), "{refusal}");
+        assert!(database.migrate().await.unwrap() > 0, "{}", database.kind);
+        database.check_schema().await.unwrap();
+        let held = database.ontology_releases().await.unwrap();
+        assert_eq!(held, database.ontologies().await.unwrap(), "{}", database.kind);
+        assert_eq!((held.len(), held[0].version.as_str()), (1, "2020-01-01"));
+    }
+}
+
 /// A full disk: what was stored stays readable, the failed write is gone whole, and the message names the
 /// database's trouble and the way out.
 #[tokio::test]

@@ -213,3 +213,106 @@ async fn state(database: &Database) -> String {
         database.perturbations().await.unwrap(),
     )
 }
+
+#[tokio::test]
+async fn releases_are_held_side_by_side_and_switched_whole() {
+    for database in databases().await {
+        let json = r#"{"CL:0000084": {"label": "T cell", "ancestors": {}},
+                       "CL:0000236": {"label": "B cell of 2025", "ancestors": {"CL:0000084": 1}}}"#;
+        let newer = source("CL-ontology-v2025-02-13.json", json);
+        import::ontology(&database, &source("a.obo", ONTOLOGY), None, NO_PROGRESS).await.unwrap();
+        let kept = import::ontology_beside(&database, &newer, None).await.unwrap();
+        assert_eq!((kept.outcome, kept.version.as_deref()), (Stored::New, Some("2025-02-13")));
+        let name_of = async || {
+            let knowledge = Knowledge::load(&database).await.unwrap();
+            let version = knowledge.ontologies()[0].version.clone();
+            (version, knowledge.term(&id("CL:0000236")).unwrap().name)
+        };
+        assert_eq!(name_of().await, ("2020-01-01".to_owned(), "B cell".to_owned()), "kept is not in use");
+
+        let rows = &|_| {};
+        assert_eq!(database.use_ontology("CL", "2025-02-13", rows).await.unwrap(), Some(Stored::Replaced));
+        assert_eq!(name_of().await, ("2025-02-13".to_owned(), "B cell of 2025".to_owned()));
+        assert_eq!(database.use_ontology("CL", "1999-01-01", rows).await.unwrap(), None, "no such release");
+        assert_eq!(database.use_ontology("CL", "2020-01-01", rows).await.unwrap(), Some(Stored::Replaced));
+        let knowledge = Knowledge::load(&database).await.unwrap();
+        assert_eq!(knowledge.term(&id("CL:0000009")).unwrap().id, id("CL:0000084"), "replacements come back too");
+        assert_eq!(database.definition(&id("CL:0000236")).await.unwrap().as_deref(), Some("Makes antibodies."));
+        let held: Vec<_> = database.ontology_releases().await.unwrap().into_iter().map(|held| held.version).collect();
+        assert_eq!(held, ["2020-01-01", "2025-02-13"]);
+    }
+}
+
+#[tokio::test]
+async fn interactions_and_families_are_found_again() {
+    for database in databases().await {
+        let table = source("net.tsv", "source\tinteraction\ttarget\nTGFB1\t1\tTGFBR1\nX\t0\tY\n");
+        import::interactions(&database, &table, "omnipath", NO_PROGRESS).await.unwrap();
+        let families = "[Term]\nid: FPLX:Interferon\nname: Interferon\nsynonym: \"interferons\" EXACT []\n\
+                        [Term]\nid: FPLX:IFNB\nname: IFNB\nsynonym: \"interferon beta\" EXACT []\nis_a: FPLX:Interferon\n";
+        import::ontology(&database, &source("famplex.obo", families), None, NO_PROGRESS).await.unwrap();
+        let cytokines = source("p.tsv", "name\tkind\tids\ninterferon beta\tcytokine\tuniprot:P01574\n");
+        import::perturbations(&database, &cytokines, "ours", NO_PROGRESS).await.unwrap();
+
+        let knowledge = Knowledge::load(&database).await.unwrap();
+        let [first, second] = &knowledge.interactions()["omnipath"][..] else { panic!("two interactions") };
+        assert_eq!((first.target.as_str(), first.sign, second.sign), ("TGFBR1", Some(1), None));
+        let resolved = |text: &str| knowledge.resolve(Kind::Perturbation, text).term().map(|term| term.id.to_string());
+        assert_eq!(resolved("IFN-β").as_deref(), Some("uniprot:P01574"), "the cytokine before its family");
+        assert_eq!(resolved("interferons").as_deref(), Some("FPLX:Interferon"));
+    }
+}
+
+#[test]
+fn the_tables_people_have_are_read() {
+    use haystack::knowledge::{cellxgene, gmt, interactions, markers, perturbations, regulons};
+    let file = |name: &str| shared(&format!("data/{name}")).map(|path| Source::read(&path).unwrap());
+    let Some(cl) = file("ontologies/cellxgene/CL-ontology-v2025-02-13.json.zst") else { return };
+    let (cl, _) = cellxgene::parse(&cl).unwrap().into_ontology(None).unwrap();
+    assert_eq!((cl.prefix.as_str(), cl.version.as_str()), ("CL", "2025-02-13"));
+    assert!(cl.terms.len() > 3000 && cl.terms.iter().any(|term| term.obsolete && term.replaced_by.is_some()));
+
+    // Pairs that differ, and rows whose names are no symbols (`IFNA1;`, `IL23 complex`), as a few lines of
+    // Python's csv count them, the genes of a complex in the order of the alphabet.
+    for (name, pairs, passed_over) in [
+        ("string_v12_ge700.tsv.gz", 174_962, 0),
+        ("omnipath_carnival.tsv.gz", 19_805, 1),
+        ("omnipath_nichenet_lr_network.tsv.gz", 2790, 0),
+        ("liana_omni_resource.csv.gz", 7994, 3),
+        ("HI-II-14.tsv.gz", 13_944, 0),
+        ("CellChatDB_human_interaction.tsv.gz", 3217, 0),
+        ("cytokinefinder_lr_11db.tsv.gz", 51_986, 38),
+    ] {
+        let (found, problems) = interactions::parse(&file(&format!("networks/{name}")).unwrap()).unwrap();
+        assert_eq!((found.len(), problems.len()), (pairs, passed_over), "{name}: {:?}", problems.first());
+    }
+    // Names that differ, whatever their case, and rows without a gene, drug or name, counted the same way.
+    for (name, names, passed_over) in [
+        ("drugs/dgidb_interactions_2022_subset.tsv.gz", 5643, 6336),
+        ("drugs/repurposing_drugs_20200324.txt.gz", 6798, 0),
+        ("drugs/repurposing_samples_20200324.txt.gz", 6798, 0),
+        ("drugs/chembl_names_tas.csv.gz", 39_775, 5472),
+        ("markers/cytosig_weights_scaper.tsv.gz", 41, 0),
+        ("markers/cytosig_beta_5765x64.tsv.gz", 64, 0),
+    ] {
+        let (found, problems) = perturbations::parse(&file(name).unwrap()).unwrap();
+        assert_eq!((found.len(), problems.len()), (names, passed_over), "{name}: {:?}", problems.first());
+    }
+    for name in [
+        "PanglaoDB_markers_2020-03-27.tsv.gz",
+        "cellmarkeraccordion_human.tsv.gz",
+        "celltaxonomy_human.tsv.gz",
+        "openscpca_consensus-markers.tsv.gz",
+        "azimuth/pbmc1.csv",
+    ] {
+        assert!(!markers::parse(&file(&format!("markers/{name}")).unwrap()).unwrap().0.is_empty(), "{name}");
+    }
+    for name in ["collectri_human.csv.gz", "dorothea_hs.tsv.gz"] {
+        assert!(regulons::parse(&file(&format!("networks/{name}")).unwrap(), &[]).unwrap().0.len() > 1000, "{name}");
+    }
+    for name in
+        ["ReactomePathways.gmt.gz", "h.all.v7.0.symbols.gmt.gz", "wikipathways_2026-08.Homo_sapiens.symbols.gmt.gz"]
+    {
+        assert!(gmt::parse(&file(&format!("genesets/{name}")).unwrap(), "x").unwrap().0.len() >= 50, "{name}");
+    }
+}

@@ -11,6 +11,7 @@ mod cli;
 mod database;
 mod evaluate;
 mod executor;
+mod fetch;
 #[path = "../generate/mod.rs"]
 mod generate;
 mod knowledge;

@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use haystack::domain::RunId;
+use haystack::domain::evaluation::Criteria;
 use haystack::domain::run::{ControlStrategy, JobHandle, Measured, Phase, Predictor, Settings};
 use serde_json::{Value, json};
 
@@ -307,6 +308,7 @@ async fn the_environment_of_a_job_chooses_its_control() {
             seed: 1,
             measured: Measured::HoldOut,
             pathway_enrichment: true,
+            criteria: Criteria::default(),
         };
         let job = JobHandle("a job of another machine".into());
         database.create_run(&run, "a@b.org", STARTER_QUESTION, &settings, &job).await.unwrap();

@@ -2,7 +2,9 @@
 
 mod atlas;
 mod closing;
+mod fetch;
 mod gene_sets;
+mod interactions;
 mod markers;
 mod model;
 mod ontology;
@@ -15,6 +17,17 @@ use clap::Subcommand;
 use super::{Result, open};
 use crate::config::Config;
 
+/// Arguments of `haystack import`.
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true, arg_required_else_help = true)]
+pub struct Args {
+    #[command(subcommand)]
+    what: Option<What>,
+
+    #[command(flatten)]
+    fetch: fetch::Args,
+}
+
 /// What to import.
 #[derive(Debug, Subcommand)]
 pub enum What {
@@ -24,34 +37,38 @@ pub enum What {
     Starter(starter::Args),
     /// Convert a STACK checkpoint once, so that runs can name it
     Model(model::Args),
-    /// Import a release of an ontology (OBO), such as CL, UBERON or MONDO
+    /// Import a release of an ontology (OBO or JSON), such as CL, UBERON or MONDO; list and switch releases
     Ontology(ontology::Args),
     /// Import a collection of gene sets (GMT)
     GeneSets(gene_sets::Args),
     /// Import a network of transcription factors and their targets
     Regulons(regulons::Args),
+    /// Import a network of interacting proteins
+    Interactions(interactions::Args),
     /// Import a table of marker genes by cell type
     Markers(markers::Args),
-    /// Import a table of perturbations
+    /// Import a table of perturbations, their ids and targets
     Perturbations(perturbations::Args),
 }
 
 /// Runs the mode. One import at a time: what one resolves names with must not change under it.
-pub async fn run(what: What, config: Config) -> Result {
-    let guard = match &what {
+pub async fn run(args: Args, config: Config) -> Result {
+    let guard = match &args.what {
         // A model goes into the object store alone, and needs no database.
-        What::Model(_) => None,
+        Some(What::Model(_)) => None,
         _ => Some(open::database(&config).await?.import_guard("import").await?),
     };
-    let outcome = match what {
-        What::Model(args) => model::run(args, config).await,
-        What::Atlas(args) => atlas::run(*args, config).await,
-        What::Starter(args) => starter::run(args, config).await,
-        What::Ontology(args) => ontology::run(args, config).await,
-        What::GeneSets(args) => gene_sets::run(args, config).await,
-        What::Regulons(args) => regulons::run(args, config).await,
-        What::Markers(args) => markers::run(args, config).await,
-        What::Perturbations(args) => perturbations::run(args, config).await,
+    let outcome = match args.what {
+        None => fetch::run(args.fetch, config).await,
+        Some(What::Model(args)) => model::run(args, config).await,
+        Some(What::Atlas(args)) => atlas::run(*args, config).await,
+        Some(What::Starter(args)) => starter::run(args, config).await,
+        Some(What::Ontology(args)) => ontology::run(args, config).await,
+        Some(What::GeneSets(args)) => gene_sets::run(args, config).await,
+        Some(What::Regulons(args)) => regulons::run(args, config).await,
+        Some(What::Interactions(args)) => interactions::run(args, config).await,
+        Some(What::Markers(args)) => markers::run(args, config).await,
+        Some(What::Perturbations(args)) => perturbations::run(args, config).await,
     };
     if let Some(guard) = guard {
         guard.release().await?;
