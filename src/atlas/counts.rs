@@ -10,11 +10,10 @@ use std::ops::ControlFlow;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use roaring::RoaringBitmap;
 
 use crate::anndata::{File, Matrix, MatrixInfo, Storage};
 use crate::domain::Csr;
-use crate::domain::cells::{CellSetKey, Condition};
+use crate::domain::cells::{CellSetKey, Condition, SetRows};
 
 /// The proven counts of a file.
 #[derive(Clone, Debug, PartialEq)]
@@ -109,7 +108,7 @@ pub fn is_read_whole(file: &File, matrix: &Matrix, proof: Proof) -> bool {
 }
 
 /// The cells that are sampled, ascending.
-pub fn sample(sets: &[(CellSetKey, RoaringBitmap)], n_cells: usize) -> Vec<usize> {
+pub fn sample(sets: &[(CellSetKey, SetRows)], n_cells: usize) -> Vec<usize> {
     let mut rng = ChaCha8Rng::seed_from_u64(SEED);
     let mut cells = BTreeSet::from([0, n_cells.saturating_sub(1)]);
     let n = STRETCHES.min(n_cells);
@@ -125,8 +124,8 @@ pub fn sample(sets: &[(CellSetKey, RoaringBitmap)], n_cells: usize) -> Vec<usize
         let is_new = |(kind, group): (u8, &Option<&'_ str>)| group.is_some_and(|group| !seen.contains(&(kind, group)));
         if cells.len() < most && (0..).zip(&groups).any(is_new) {
             seen.extend((0..).zip(groups).filter_map(|(kind, group)| Some((kind, group?))));
-            let nth = rng.random_range(0..rows.len().max(1)) as u32;
-            cells.extend(rows.select(nth).map(|row| row as usize));
+            let nth = rng.random_range(0..rows.len().max(1));
+            cells.extend(rows.get(nth).map(|&row| row as usize));
         }
     }
     cells.into_iter().filter(|cell| *cell < n_cells).collect()

@@ -5,7 +5,7 @@ use sqlx::any::AnyRow;
 use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 
 use super::{Database, Error, Result};
-use crate::domain::cells::{CellSet, CellSetKey, Condition};
+use crate::domain::cells::{CellSet, CellSetKey, Condition, SetRows};
 use crate::domain::datasets::Dataset;
 use crate::domain::ids::Curie;
 use crate::domain::terms::{Label, Term};
@@ -16,7 +16,7 @@ pub struct NewCellSet {
     /// What its cells share.
     pub key: CellSetKey,
     /// Row numbers of its cells in the file.
-    pub rows: RoaringBitmap,
+    pub rows: SetRows,
     /// Mean number of genes with at least one count per cell, where it is known.
     pub mean_genes: Option<f64>,
     /// Mean counts per cell, where they are known.
@@ -246,8 +246,9 @@ async fn insert_sets(transaction: &mut Transaction<'static, Any>, sets: &[NewCel
         let id = |label: Option<&Label>| label.and_then(Label::id).map(|id| id.as_str().to_owned());
         let name = |label: Option<&Label>| label.and_then(|l| l.term.as_ref()).map(|term| term.name.clone());
         let original = |label: Option<&Label>| label.map(|label| label.original.clone());
-        let mut bytes = Vec::with_capacity(set.rows.serialized_size());
-        set.rows.serialize_into(&mut bytes).map_err(|error| stored("rows", error.to_string()))?;
+        let rows: RoaringBitmap = set.rows.iter().copied().collect();
+        let mut bytes = Vec::with_capacity(rows.serialized_size());
+        rows.serialize_into(&mut bytes).map_err(|error| stored("rows", error.to_string()))?;
         query = query
             .bind(key.dataset.clone())
             .bind(key.cell_type.original.clone())

@@ -1,5 +1,8 @@
 //! Cell sets: every cell of one data set that shares all harmonised fields.
 
+use std::ops::{Deref, Range};
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::ids::Curie;
@@ -74,6 +77,39 @@ impl CellSetKey {
     /// The Cell Ontology id, if the label was resolved.
     pub fn cell_type_id(&self) -> Option<&Curie> {
         self.cell_type.id()
+    }
+}
+
+/// Row numbers of the cells of a set, ascending: a stretch of one list that all sets of a file share, because
+/// a hundred thousand sets with a list each take many times the memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetRows {
+    all: Arc<Vec<u32>>,
+    range: Range<usize>,
+}
+
+impl SetRows {
+    /// A stretch of a list.
+    ///
+    /// # Panics
+    /// If the list is shorter.
+    pub fn new(all: Arc<Vec<u32>>, range: Range<usize>) -> Self {
+        assert!(range.start <= range.end && range.end <= all.len(), "the stretch lies in the list");
+        Self { all, range }
+    }
+}
+
+impl Deref for SetRows {
+    type Target = [u32];
+
+    fn deref(&self) -> &[u32] {
+        &self.all[self.range.clone()]
+    }
+}
+
+impl<const N: usize> From<[u32; N]> for SetRows {
+    fn from(rows: [u32; N]) -> Self {
+        Self { all: Arc::new(rows.into()), range: 0..N }
     }
 }
 

@@ -71,8 +71,8 @@ pub fn write(path: &Path, plan: &Plan, design: &Design) -> Result<()> {
         index.write_slice(&cells, start..end)?;
         for (column, data) in design.columns.iter().zip(&columns) {
             match column {
-                Column::Labels { factor, .. } => {
-                    let codes: Vec<i16> = levels[*factor].iter().map(|&level| level as i16).collect();
+                Column::Labels { factor, codes, .. } => {
+                    let codes: Vec<i16> = levels[*factor].iter().map(|&level| codes[level as usize]).collect();
                     data.write_slice(&codes, start..end)?;
                 }
                 Column::Genes(_) => data.write_slice(&n_genes, start..end)?,

@@ -39,8 +39,9 @@ pub struct Factor {
 
 /// A column of `obs`.
 pub enum Column {
-    /// A text for each level of a factor, by its position in the design.
-    Labels { name: &'static str, factor: usize, labels: Vec<String> },
+    /// A text for each level of a factor, by its position in the design: the different texts, and which
+    /// of them each level has.
+    Labels { name: &'static str, factor: usize, labels: Vec<String>, codes: Vec<i16> },
     /// Genes with at least one count.
     Genes(&'static str),
     /// Sum of counts.

@@ -1,5 +1,7 @@
 //! The published sets: their columns, their labels, and how common each is.
 
+use std::collections::HashMap;
+
 use super::{Column, Design, Factor};
 
 /// Whose columns and proportions a generated atlas has.
@@ -21,7 +23,7 @@ pub enum Set {
     Replogle,
     /// The Virtual Cell Challenge: 300 genes.
     Vcc,
-    /// Tahoe-100M: 50 cell lines, 379 drugs at 3 doses, 14 plates.
+    /// Tahoe-100M: 50 cell lines, 14 plates of 96 wells, 3 doses of each drug.
     Tahoe,
 }
 
@@ -112,8 +114,16 @@ impl Design {
     }
 
     fn labels<S: Into<String>>(&mut self, name: &'static str, factor: usize, labels: impl IntoIterator<Item = S>) {
-        let labels = labels.into_iter().map(Into::into).collect();
-        self.columns.push(Column::Labels { name, factor, labels });
+        let mut known: HashMap<String, i16> = HashMap::new();
+        let mut different = Vec::new();
+        let code = |label: String| {
+            *known.entry(label).or_insert_with_key(|label| {
+                different.push(label.clone());
+                different.len() as i16 - 1
+            })
+        };
+        let codes = labels.into_iter().map(Into::into).map(code).collect();
+        self.columns.push(Column::Labels { name, factor, labels: different, codes });
     }
 
     /// The same for every cell.
@@ -131,7 +141,7 @@ impl Design {
         let wells = self.even(96);
         self.labels("bc1_well", wells, (0..96).map(|well| format!("{}{}", (b'A' + well / 12) as char, well % 12 + 1)));
         self.labels("donor", donors, (1..=12).map(|donor| format!("Donor{donor}")));
-        self.labels("cytokine", treated, &cytokines.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()[..]);
+        self.labels("cytokine", treated, cytokines);
         let treatment = |level: usize| if level == 0 { "PBS" } else { "cytokine" };
         self.labels("treatment", treated, (0..91).map(treatment));
         self.labels("cell_type", types, BLOOD.map(|(name, _)| name));
@@ -246,16 +256,19 @@ impl Design {
         self.labels("batch", batches, (1..=48).map(|batch| format!("Flex_{batch}")));
     }
 
+    /// A well is one drug at one dose, and 3 wells of each plate are controls.
     fn tahoe(&mut self) {
-        let drugs = self.factor(Factor::with_control(1 + 379 * 3, 0.03));
-        let (lines, plates) = (self.even(50), self.even(14));
-        let drug =
-            |level: usize| if level == 0 { "DMSO_TF".to_owned() } else { format!("Drug {:03}", (level - 1) / 3) };
-        let dose = |level: usize| if level == 0 { 0.0 } else { [0.05, 0.5, 5.0][(level - 1) % 3] };
-        let both = |level: usize| format!("[('{}', {:?}, 'uM')]", drug(level), dose(level));
-        self.labels("plate", plates, (1..=14).map(|plate| format!("plate{plate}")));
-        self.labels("drugname_drugconc", drugs, (0..=379 * 3).map(both));
-        self.labels("drug", drugs, (0..=379 * 3).map(drug));
+        const WELLS: usize = 96;
+        let (wells, lines) = (self.even(14 * WELLS), self.even(50));
+        let treated = |well: usize| (well % WELLS).checked_sub(3).map(|at| well / WELLS * (WELLS - 3) + at);
+        let drug = |well: usize| treated(well).map_or("DMSO_TF".to_owned(), |at| format!("Drug {:03}", at / 3));
+        let dose = |well: usize| treated(well).map_or(0.0, |at| [0.05, 0.5, 5.0][at % 3]);
+        let both = |well: usize| format!("[('{}', {:?}, 'uM')]", drug(well), dose(well));
+        let all = || 0..14 * WELLS;
+        self.labels("plate", wells, all().map(|well| format!("plate{}", well / WELLS + 1)));
+        self.labels("sample", wells, all().map(|well| format!("smp_{well}")));
+        self.labels("drugname_drugconc", wells, all().map(both));
+        self.labels("drug", wells, all().map(drug));
         self.labels("cell_line", lines, (0..50).map(|line| format!("CVCL_{line:04}")));
         self.labels("cell_name", lines, (0..50).map(|line| format!("LINE-{line}")));
         self.columns.push(Column::Counts("tscp_count"));

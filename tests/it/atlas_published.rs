@@ -49,20 +49,14 @@ fn controls(sets: &[CellSet]) -> u64 {
 }
 
 /// Perturbation, dose and time of every perturbed set.
-fn treatments(sets: &[CellSet]) -> Vec<(&str, Option<&str>, Option<&str>)> {
-    let treatment = |set: &'_ CellSet| match &set.key.condition {
-        Condition::Perturbed { .. } => true,
-        Condition::Control { .. } => false,
+fn treatments<'a>(sets: &'a [CellSet]) -> Vec<(&'a str, Option<&'a str>, Option<&'a str>)> {
+    let of_perturbed = |set: &'a CellSet| match &set.key.condition {
+        Condition::Perturbed { perturbation, dose, time } => {
+            Some((perturbation.original.as_str(), dose.as_deref(), time.as_deref()))
+        }
+        Condition::Control { .. } => None,
     };
-    let perturbed = sets.iter().filter(|set| treatment(set));
-    let mut all: Vec<_> = perturbed
-        .filter_map(|set| match &set.key.condition {
-            Condition::Perturbed { perturbation, dose, time } => {
-                Some((perturbation.original.as_str(), dose.as_deref(), time.as_deref()))
-            }
-            Condition::Control { .. } => None,
-        })
-        .collect();
+    let mut all: Vec<_> = sets.iter().filter_map(of_perturbed).collect();
     all.sort_unstable();
     all.dedup();
     all

@@ -16,7 +16,8 @@ use haystack::domain::Csr;
 use crate::atlas::{refused, request, resolve, run};
 use crate::atlas_published::generated;
 use crate::generate::Set;
-use crate::support::{databases, fixture};
+use crate::support::program::finish;
+use crate::support::{databases, fixture, shared};
 
 #[tokio::test]
 async fn a_sample_gives_what_reading_everything_gives() {
@@ -180,4 +181,30 @@ async fn imports_and_is_killed() {
     };
     import::import(&database, resolve, vec!["CL test".to_owned()], request, kill).await.unwrap();
     database.close().await;
+}
+
+#[tokio::test]
+async fn the_commands_import_a_folder_and_list_rename_and_delete_it() {
+    let Some(folder) = shared("data/singlecell/10x/3.0.0/filtered_feature_bc_matrix") else { return };
+    let home = tempfile::tempdir().unwrap();
+    let mapping = home.path().join("map.toml");
+    std::fs::write(&mapping, "gene_symbols = 'name'\n[cell_type]\nvalue = 'B cell'").unwrap();
+    for database in databases().await {
+        let command = |args: &[&str]| finish(home.path(), &database.url, args);
+        let (folder, mapping) = (folder.to_str().unwrap(), mapping.to_str().unwrap());
+        let import = ["import", "atlas", folder, "--dataset", "tenx", "--map", mapping, "--rows", "--json"];
+        let (code, out, words) = command(&import);
+        assert_eq!(code, 0, "{words}");
+        let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+        assert_eq!((&json["dataset"]["n_cells"], &json["dataset"]["n_genes"]), (&1107.into(), &507.into()));
+        assert!(json["dataset"]["rows_in"].as_str().unwrap().starts_with("atlases/tenx/"), "{json}");
+
+        assert!(command(&["datasets", "list"]).1.starts_with("tenx\t1107 cells\t1 sets\tgeneric\t"));
+        assert_eq!(command(&["datasets", "rename", "tenx", "no/name"]).0, 2);
+        assert_eq!(command(&["datasets", "rename", "tenx", "pbmc"]).0, 0);
+        let (code, _, words) = command(&["datasets", "delete", "tenx"]);
+        assert!(code == 1 && words.contains("held are pbmc"), "{code} {words}");
+        assert_eq!(command(&["datasets", "delete", "pbmc"]).0, 0);
+        assert_eq!(command(&["datasets", "list"]).1, "");
+    }
 }

@@ -22,6 +22,9 @@ use super::raw::{self, Kind};
 const DEFLATE: i32 = 1;
 const SHUFFLE: i32 = 2;
 
+/// Parts of a chunk that are wanted: of which range, and from where to where in the chunk.
+type Parts = Vec<(usize, Range<usize>)>;
+
 /// A list of numbers that can be read like this.
 #[derive(Debug)]
 pub(in crate::anndata) struct Direct {
@@ -143,8 +146,7 @@ impl Direct {
         shuffled: bool,
         packed: bool,
     ) -> Option<Vec<Vec<u8>>> {
-        // Of each chunk, the parts that are wanted: of which range, from where to where in the chunk.
-        let mut wanted: BTreeMap<usize, Vec<(usize, Range<usize>)>> = BTreeMap::new();
+        let mut wanted: BTreeMap<usize, Parts> = BTreeMap::new();
         for (at, range) in ranges.iter().enumerate().filter(|(_, range)| !range.is_empty()) {
             for chunk in range.start / length..=(range.end - 1) / length {
                 let first = chunk * length;
@@ -152,12 +154,12 @@ impl Direct {
                 wanted.entry(chunk).or_default().push((at, part));
             }
         }
-        let chunks: Vec<(raw::Chunk, Vec<(usize, Range<usize>)>)> = wanted
+        let chunks: Vec<(raw::Chunk, Parts)> = wanted
             .into_iter()
             .map(|(chunk, parts)| Some((raw::chunk_with(&self.dataset, (chunk * length) as u64).ok()??, parts)))
             .collect::<Option<_>>()?;
         let size = length * self.bytes;
-        let unpack = |(chunk, parts): &(raw::Chunk, Vec<(usize, Range<usize>)>)| {
+        let unpack = |(chunk, parts): &(raw::Chunk, Parts)| {
             let end = parts.iter().map(|(_, part)| part.end).max()? * self.bytes;
             // Shuffled bytes of one element lie all over the chunk.
             let unpacked = self.unpack(*chunk, packed, size, if shuffled { size } else { end })?;

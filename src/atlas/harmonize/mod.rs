@@ -8,12 +8,11 @@ mod meaning;
 mod reader;
 
 use std::hash::Hash;
-
-use roaring::RoaringBitmap;
+use std::sync::Arc;
 
 use super::coded::Coded;
 use super::mapping::Mapping;
-use crate::domain::cells::CellSetKey;
+use crate::domain::cells::{CellSetKey, SetRows};
 use crate::domain::datasets::{Field, ImportSummary};
 use crate::domain::ids::Curie;
 use crate::domain::terms::{Label, Term};
@@ -47,7 +46,7 @@ pub type Resolve<'a> = dyn Fn(Field, Asked<'_>) -> Found + 'a;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Harmonised {
     /// What the cells of each set share, and which rows they are.
-    pub sets: Vec<(CellSetKey, RoaringBitmap)>,
+    pub sets: Vec<(CellSetKey, SetRows)>,
     /// Fields, labels, controls and organism; the rest is the caller's.
     pub summary: ImportSummary,
 }
@@ -122,27 +121,22 @@ pub fn harmonize<E: From<Error>>(
 }
 
 /// The cells of each group.
-fn rows_of_groups<T: Eq + Hash + Clone>(groups: &Coded<T>) -> Vec<RoaringBitmap> {
-    let mut ends: Vec<usize> = Vec::new();
-    let mut end = 0;
-    for n in groups.counts() {
-        ends.push(end);
-        end += n as usize;
-    }
+fn rows_of_groups<T: Eq + Hash + Clone>(groups: &Coded<T>) -> Vec<SetRows> {
+    let ends = groups.counts().into_iter().scan(0, |end, n| {
+        *end += n as usize;
+        Some(*end)
+    });
+    let starts: Vec<usize> = std::iter::once(0).chain(ends).collect();
+    let mut next = starts.clone();
     // Ascending within each group, because cells are gone through in their order.
     let mut ordered = vec![0u32; groups.codes().len()];
     for (row, &group) in groups.codes().iter().enumerate() {
-        let next = &mut ends[group as usize];
+        let next = &mut next[group as usize];
         ordered[*next] = row as u32;
         *next += 1;
     }
-    let mut start = 0;
-    let bitmap = |end: usize| {
-        let rows = ordered[start..end].iter().copied();
-        start = end;
-        rows.collect()
-    };
-    ends.into_iter().map(bitmap).collect()
+    let ordered = Arc::new(ordered);
+    starts.windows(2).map(|pair| SetRows::new(ordered.clone(), pair[0]..pair[1])).collect()
 }
 
 /// Stands in place of a label where a cell type or perturbation has none.
@@ -205,8 +199,8 @@ mod tests {
         harmonize("d", n_cells, &names, &|name| Ok(columns[name].clone()), &mapping, &resolve)
     }
 
-    fn rows(set: &(CellSetKey, RoaringBitmap)) -> Vec<u32> {
-        set.1.iter().collect()
+    fn rows(set: &(CellSetKey, SetRows)) -> Vec<u32> {
+        set.1.to_vec()
     }
 
     #[test]
@@ -238,7 +232,7 @@ mod tests {
         let columns = [("type", "B B B"), ("group", "- ctrl IFNB1"), ("nperts", "0 0 1")];
         let controls = |mapping: &str| {
             let harmonised = run(&columns, mapping).unwrap();
-            harmonised.sets.iter().filter(|s| s.0.condition.is_control()).map(|s| s.1.len()).sum::<u64>()
+            harmonised.sets.iter().filter(|s| s.0.condition.is_control()).map(|s| s.1.len()).sum::<usize>()
         };
         assert_eq!(
             controls(
@@ -276,7 +270,7 @@ unit = 'uM'
 column = 't'
 unit = 'h'";
         let harmonised = run(&columns, mapping).unwrap();
-        let sizes: Vec<u64> = harmonised.sets.iter().map(|set| set.1.len()).collect();
+        let sizes: Vec<usize> = harmonised.sets.iter().map(|set| set.1.len()).collect();
         assert_eq!(sizes, [2, 1, 1]);
         let Condition::Perturbed { dose, time, perturbation } = &harmonised.sets[1].0.condition else { panic!() };
         assert_eq!((dose.as_deref(), time.as_deref()), (Some("1.0 uM"), Some("6 h")));

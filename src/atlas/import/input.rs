@@ -1,7 +1,5 @@
 //! What is asked of the file: columns, cells, counts.
 
-use roaring::RoaringBitmap;
-
 use super::{Error, Progress, Request};
 use crate::anndata::{self, File, Frame, Matrix};
 use crate::atlas::coded::Coded;
@@ -9,7 +7,7 @@ use crate::atlas::counts::{self, Counts, Proof};
 use crate::atlas::harmonize::{self, Harmonised, Labels};
 use crate::atlas::mapping::{self, Mapping, Meaning, Source};
 use crate::atlas::profile::Profile;
-use crate::domain::cells::CellSetKey;
+use crate::domain::cells::{CellSetKey, SetRows};
 use crate::domain::datasets::Field;
 
 /// The file with the name it is shown under.
@@ -109,7 +107,7 @@ impl Input<'_> {
     pub(super) fn counts(
         &self,
         (wanted, proof): (Option<&Matrix>, Proof),
-        sets: &[(CellSetKey, RoaringBitmap)],
+        sets: &[(CellSetKey, SetRows)],
         progress: &dyn Fn(Progress),
     ) -> Result<Counts, Error> {
         let places = match wanted {

@@ -231,8 +231,8 @@ fn read(
     }
     summary.knowledge = knowledge;
     summary.notes.extend(input.notes(&mapping, &counts, genes)?);
-    let mean = |rows: &roaring::RoaringBitmap, of: &dyn Fn(usize) -> f64| {
-        rows.iter().map(|row| of(row as usize)).sum::<f64>() / rows.len() as f64
+    let mean = |rows: &[u32], of: &dyn Fn(usize) -> f64| {
+        rows.iter().map(|&row| of(row as usize)).sum::<f64>() / rows.len() as f64
     };
     let sets = sets
         .into_iter()

@@ -144,7 +144,7 @@ mod tests {
         // 5 with k = 1: two ones, a zero, then the lowest bit 1; then 0: a zero and a 0.
         let mut bytes = Vec::new();
         write(&[5, 0], 1, &mut bytes);
-        assert_eq!(bytes, [0b00_1_0_11]);
+        assert_eq!(bytes, [0b0000_1011]);
         assert!(Reader::new(&bytes, MOST_K + 1).is_none());
     }
 }

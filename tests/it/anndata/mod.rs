@@ -1,6 +1,7 @@
 //! `.h5ad` files: ours against Python's anndata, damaged files, and files of other kinds.
 
 mod damage;
+mod direct;
 mod fixtures;
 mod mtx;
 mod peer;
