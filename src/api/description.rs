@@ -52,10 +52,12 @@ fn complete_operation(operation: &mut Operation) {
         responses.entry(status.as_str().to_owned()).or_insert_with(response);
     }
     for (code, response) in responses {
-        let Some(status) = code.parse::<StatusCode>().ok().filter(|status| !status.is_success()) else { continue };
-        let RefOr::T(response) = response else { continue };
+        let (Ok(status), RefOr::T(response)) = (code.parse::<StatusCode>(), response) else { continue };
         if response.description.is_empty() {
             response.description = status.canonical_reason().unwrap_or_default().to_owned();
+        }
+        if status.is_success() {
+            continue;
         }
         let problem = Content::new(Some(Ref::from_schema_name("Problem")));
         response.content = [("application/problem+json".to_owned(), RefOr::T(problem))].into();

@@ -59,7 +59,7 @@ impl Fields {
                 return Err(format!("There is no {word} '{place}{name}'; {way_out}"));
             }
         }
-        for name in list(&schema["required"]).map(text).filter(|name| !given.contains_key(*name)) {
+        if let Some(name) = list(&schema["required"]).map(text).find(|name| !given.contains_key(*name)) {
             let takes = takes(meant(&schema["properties"][name]));
             return Err(format!("The {word} {place}{name} is missing; it takes {takes}"));
         }

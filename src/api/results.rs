@@ -291,8 +291,10 @@ fn notices(result: &RunResult, query: Option<&StructuredQuery>, best: Option<&It
         let text = "They show how HAYSTACK works. Draw no biological conclusion from them.";
         notices.push(notice("Simulated cells", text.to_owned()));
     }
-    let notes = query.into_iter().flat_map(|query| &query.notes);
-    notices.extend(notes.map(|note| notice("Your question", sentence(note))));
+    let notes: Vec<_> = query.into_iter().flat_map(|query| &query.notes).map(|note| sentence(note)).collect();
+    if !notes.is_empty() {
+        notices.push(notice("Your question", notes.join(" ")));
+    }
     match &result.model {
         None => notices.push(notice("Baseline", "The mean shift answered; no STACK model was asked.".to_owned())),
         Some(model) => {
