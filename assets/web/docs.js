@@ -7,13 +7,12 @@ const METHODS = ['get', 'post'];
 async function draw() {
   const response = await fetch('/openapi.json');
   if (!response.ok) throw new Error(`The description of the API cannot be read: the server answered ${response.status}.`);
-  const { info, paths, components } = await response.json();
+  const { info, tags, paths, components } = await response.json();
   $('about').textContent = `${info.description} Version ${info.version}.`;
   const operations = Object.entries(paths).flatMap(([path, methods]) =>
     METHODS.filter((method) => methods[method]).map((method) => ({ path, method, ...methods[method] })));
-  const tags = new Set(operations.map((o) => o.tags[0]));
-  $('operations').replaceChildren(...[...tags].flatMap((tag) =>
-    [el('h2', {}, capital(tag)), ...operations.filter((o) => o.tags[0] === tag).map(operation)]));
+  $('operations').replaceChildren(...tags.flatMap(({ name, description }) =>
+    [el('h2', {}, capital(name)), prose(description), ...operations.filter((o) => o.tags[0] === name).map(operation)]));
   $('schemas').replaceChildren(el('h2', {}, 'Types'), ...Object.entries(components.schemas).map(([name, schema]) =>
     el('details', { id: `type-${name}` }, el('summary', {}, name), prose(schema.description), fields(schema))));
   openAsked();
@@ -23,7 +22,7 @@ function operation({ path, method, summary, description, parameters = [], reques
   const answers = Object.entries(responses).map(([status, { description: what, content = {} }]) =>
     row([el('strong', {}, status), what, list(Object.entries(content).map(([type, { schema }]) => [...kind(schema), ` (${type})`]))]));
   const body = Object.entries(requestBody?.content ?? {});
-  return el('details', {},
+  return el('details', { id: `${method} ${path}` },
     el('summary', {}, el('strong', {}, method.toUpperCase()), ' ', el('code', {}, path), ` ${summary ?? ''}`),
     prose(description),
     parameters.length ? table(['Parameter', 'Takes', ''], parameters.map((p) =>

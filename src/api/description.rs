@@ -17,6 +17,11 @@ use super::objects;
         description = "Ask in words how cells would respond; get a prediction with its evidence. \
                    Errors are problem documents (RFC 9457).",
     ),
+    tags(
+        (name = "runs", description = "Asking, following, and what it came to."),
+        (name = "metadata", description = "What can be asked about, and what answers."),
+        (name = "health", description = "Whether the server is well."),
+    ),
     paths(objects::read)
 )]
 pub struct Description;

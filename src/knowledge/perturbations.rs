@@ -1,5 +1,5 @@
 //! Tables of perturbations, in a format of our own: tab-separated with a header; or in one of those of
-//! [`super::targets`].
+//! `targets`.
 //!
 //! | column | what |
 //! |---|---|

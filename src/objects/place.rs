@@ -33,7 +33,10 @@ impl Objects {
             Place::File(file) => {
                 return match tokio::fs::try_exists(&file).await {
                     Ok(true) => Ok(file),
-                    Ok(false) => Err(Error::NoFile { path: file }),
+                    Ok(false) => Err(match location {
+                        Location::Path(_) => Error::NoFile { path: file },
+                        _ => Error::NotFound { place: file.display().to_string() },
+                    }),
                     Err(source) => Err(Error::file("read", &file, source)),
                 };
             }

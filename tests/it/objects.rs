@@ -87,13 +87,13 @@ async fn objects_are_put_read_listed_and_deleted() {
         assert!(objects.read(&key("runs/run_0123456789ab/report.md")).await.unwrap().is_none());
 
         objects.put(&key("models/m/model.safetensors"), Bytes::from_static(b"weights")).await.unwrap();
-        objects.put(&key("models/m2/genes.json"), Bytes::from_static(b"[]")).await.unwrap();
+        objects.put(&key("models/m2/model.json"), Bytes::from_static(b"{}")).await.unwrap();
         let keys =
             |listed: Vec<haystack::objects::Listed>| listed.into_iter().map(|l| (l.key, l.bytes)).collect::<Vec<_>>();
         assert_eq!(keys(objects.list("models/m").await.unwrap()), [("models/m/model.safetensors".to_owned(), 7)]);
         assert_eq!(objects.list("").await.unwrap().len(), 3, "{kind}");
         assert_eq!(objects.list("runs/nothing").await.unwrap(), []);
-        assert_eq!(objects.models().await.unwrap(), ["m", "m2"], "{kind}");
+        assert_eq!(objects.models().await.unwrap(), ["m2"], "{kind}: without its description a model is not there");
         objects.probe().await.unwrap();
         assert_eq!(objects.list("").await.unwrap().len(), 3, "a probe leaves nothing behind");
 

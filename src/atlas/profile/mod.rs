@@ -1,7 +1,7 @@
 //! Profiles: the column conventions files follow, recognised by the columns themselves.
 //!
 //! A profile turns the names of a file's columns into a [`Mapping`]. To add one: an arm in
-//! [`Profile`], how it is recognised, and its columns in [`published`].
+//! [`Profile`], how it is recognised, and its columns in `published`.
 
 mod common;
 mod published;

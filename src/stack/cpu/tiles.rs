@@ -1,6 +1,6 @@
 //! Matrix tiles (AMX): products of `bf16` numbers, 16 × 32 by 32 × 16, summed in `f32`.
 //!
-//! Operands are packed by [`bf16`](super::bf16). A product of two strips keeps four tiles of sums in
+//! Operands are packed by [`bf16`]. A product of two strips keeps four tiles of sums in
 //! registers. Where numbers are split into three parts, it is the six sums of parts that matter: what
 //! is left out is below 2⁻²⁴ of it, so that the result is as good as one of `f32` multiplications, at
 //! a multiple of their speed.
