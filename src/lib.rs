@@ -43,7 +43,7 @@
 //! | a route, or what it returns | `api/mod.rs` → `api/runs.rs` |
 //! | what the page shows | `assets/web/`, `api/web.rs` |
 //! | how a question is read | `knowledge/question/` |
-//! | how a name is resolved | `knowledge/resolve.rs`, `knowledge/rank.rs` |
+//! | how a name is resolved | `knowledge/resolve.rs`; how likely a name is meant, `knowledge/{weigh,rank}.rs`; `make bench-resolver` |
 //! | which words and abbreviations are known | `assets/vocabulary.tsv`, `assets/names.tsv` |
 //! | how prompts are found or ranked | `orchestrate/retrieve/` |
 //! | how controls are paired, cells drawn | `atlas/controls.rs`, `atlas/cells.rs` |

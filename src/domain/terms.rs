@@ -91,6 +91,20 @@ pub struct Perturbation {
 }
 
 impl Perturbation {
+    /// One of which no more is known than its name and kind.
+    pub fn named(name: &str, kind: PerturbationKind) -> Self {
+        Self {
+            name: name.to_owned(),
+            kind,
+            ids: Vec::new(),
+            synonyms: Vec::new(),
+            targets: Vec::new(),
+            effectors: Vec::new(),
+            responses: Vec::new(),
+            pathways: Vec::new(),
+        }
+    }
+
     /// Its preferred id and canonical name. One without an id gets `haystack:` and its name.
     pub fn term(&self) -> Term {
         let id = self.ids.first().cloned().unwrap_or_else(|| {

@@ -53,14 +53,9 @@ impl GeneChange {
         // Symbols with characters no id may have do not get past `parse`.
         let id: Option<Curie> = format!("hgnc.symbol:{}", self.gene).parse().ok();
         Perturbation {
-            name: format!("{} {}", self.gene, self.change.as_str()),
-            kind: PerturbationKind::Genetic,
             ids: id.into_iter().collect(),
-            synonyms: Vec::new(),
             targets: vec![GeneEffect { gene: self.gene.clone(), direction }],
-            effectors: Vec::new(),
-            responses: Vec::new(),
-            pathways: Vec::new(),
+            ..Perturbation::named(&format!("{} {}", self.gene, self.change.as_str()), PerturbationKind::Genetic)
         }
     }
 }

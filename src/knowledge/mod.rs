@@ -27,7 +27,9 @@ mod source;
 pub mod starter;
 mod table;
 mod targets;
+mod variants;
 mod vocabulary;
+mod weigh;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::OnceLock;
@@ -165,7 +167,7 @@ impl Knowledge {
     pub fn weigh(&self, kind: Kind, text: &str, context: &str) -> (Vec<f32>, Vec<(Term, Vec<f32>)>) {
         let names = self.names(kind);
         let ranking = names.rank(text, context);
-        let weighed = |candidate: &resolve::Weighed| (names.term(candidate).clone(), candidate.features.to_vec());
+        let weighed = |candidate: &weigh::Weighed| (names.term(candidate).clone(), candidate.features.to_vec());
         (ranking.none.to_vec(), ranking.candidates.iter().map(weighed).collect())
     }
 

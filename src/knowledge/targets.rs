@@ -146,16 +146,7 @@ impl Found {
     }
 
     fn perturbation(&mut self, name: &str, kind: PerturbationKind) -> &mut Perturbation {
-        self.perturbations.entry(name.to_lowercase()).or_insert_with(|| Perturbation {
-            name: name.to_owned(),
-            kind,
-            ids: Vec::new(),
-            synonyms: Vec::new(),
-            targets: Vec::new(),
-            effectors: Vec::new(),
-            responses: Vec::new(),
-            pathways: Vec::new(),
-        })
+        self.perturbations.entry(name.to_lowercase()).or_insert_with(|| Perturbation::named(name, kind))
     }
 
     fn weigh(&mut self, name: &str, gene: String, weight: &str) -> std::result::Result<(), String> {

@@ -115,21 +115,7 @@ pub fn understand_with(knowledge: &Knowledge, holdings: &Holdings, question: &st
 fn held_perturbation(text: &str, holdings: &Holdings) -> Option<Term> {
     let asked = normalize::words(Kind::Perturbation, text);
     let name = holdings.perturbations.iter().find(|name| normalize::words(Kind::Perturbation, name) == asked)?;
-    Some(unknown_perturbation(name).term())
-}
-
-/// A perturbation of which we know no more than that the data have it.
-fn unknown_perturbation(name: &str) -> Perturbation {
-    Perturbation {
-        name: name.to_owned(),
-        kind: PerturbationKind::Unknown,
-        ids: Vec::new(),
-        synonyms: Vec::new(),
-        targets: Vec::new(),
-        effectors: Vec::new(),
-        responses: Vec::new(),
-        pathways: Vec::new(),
-    }
+    Some(Perturbation::named(name, PerturbationKind::Unknown).term())
 }
 
 /// Words beside a perturbation that make it another one: a TNF inhibitor is not TNF.
@@ -215,7 +201,7 @@ impl Reading<'_> {
     fn perturbation(&self) -> Result<Option<Perturbation>, Failure> {
         if let Some(term) = self.only(Kind::Perturbation)? {
             let known = self.knowledge.perturbation(&term);
-            return Ok(Some(known.unwrap_or_else(|| unknown_perturbation(&term.name))));
+            return Ok(Some(known.unwrap_or_else(|| Perturbation::named(&term.name, PerturbationKind::Unknown))));
         }
         // Nothing known; but where the grammar says that one is named, say what was not found, or what
         // stands there instead.

@@ -52,7 +52,8 @@ pub struct Network {
     layers: Vec<Layer>,
     hidden: Linear,
     scale: Linear,
-    dispersion: Linear,
+    /// In the file, because rows are chosen from it.
+    dispersion: Linear<Stored>,
     aligned: Option<Aligned>,
     workspace: Mutex<Workspace>,
     profile: Profile,
@@ -70,18 +71,28 @@ struct Layer {
 
 /// A linear map.
 #[derive(Debug)]
-struct Linear {
-    weight: Weight,
+struct Linear<W = Weight> {
+    weight: W,
     bias: Vec<f32>,
 }
 
 /// The weights of a linear map.
 #[derive(Debug)]
 enum Weight {
-    /// Where they lie in the file: `n` rows, one for each output, from `offset` on.
-    Values { values: Arc<Values>, offset: usize, stride: usize, n: usize, inputs: usize },
+    /// Where they lie in the file.
+    Stored(Stored),
     /// Packed for the kernel and kept.
     Kept(Kept),
+}
+
+/// Weights as they lie in the file: `n` rows, one for each output, from `offset` on.
+#[derive(Debug)]
+struct Stored {
+    values: Arc<Values>,
+    offset: usize,
+    stride: usize,
+    n: usize,
+    inputs: usize,
 }
 
 /// What only an aligned model has.
@@ -245,7 +256,7 @@ impl Network {
         let n = x.len() / width;
         let Workspace { right, wide, attended, projected } = workspace;
         wide.resize(n * 3 * width, 0.0);
-        self.linear("between cells: qkv", &layer.qkv, (x, n, width), right, wide, |_, _| ());
+        self.linear("between cells: qkv", layer.qkv.left(), (x, n, width), right, wide, |_, _| ());
         attended.resize(n * width, 0.0);
         let seen = if n_prompt < n { n_prompt * n_prompt + (n - n_prompt) * n } else { n * n };
         self.profile.time("between cells: attention", 4 * seen * width, || {
@@ -255,7 +266,7 @@ impl Network {
         let bias = &layer.proj.bias;
         self.linear(
             "between cells: projection",
-            &layer.proj.weight,
+            layer.proj.weight.left(),
             (attended, n, width),
             right,
             projected,
@@ -274,7 +285,7 @@ impl Network {
     fn linear(
         &self,
         part: &'static str,
-        weight: &Weight,
+        weight: Left<'_>,
         (x, n, inputs): (&[f32], usize, usize),
         right: &mut Right,
         y: &mut [f32],
@@ -284,7 +295,7 @@ impl Network {
         self.profile.time(part, 2 * n * inputs * outputs, || {
             right.pack(self.kernel, Rows::new(x, n, inputs, inputs));
             let out = Out { values: y, stride: outputs, layout: Layout::ByRight };
-            product(self.kernel, weight.left(), right, out, finish);
+            product(self.kernel, weight, right, out, finish);
         });
     }
 
@@ -312,7 +323,7 @@ impl Network {
         let bias = &aligned.first.bias;
         self.linear(
             "logits",
-            &aligned.first.weight,
+            aligned.first.weight.left(),
             (&pairs, n, 2 * width),
             &mut workspace.right,
             &mut hidden,
@@ -329,15 +340,8 @@ impl Network {
 
     /// Shares of the genes, one row of G per cell.
     pub fn scales(&self, embeddings: &[f32]) -> Vec<f32> {
-        let mut workspace = self.workspace.lock().expect("no panic while it is held");
-        let n = self.hidden(embeddings, &mut workspace);
-        let Workspace { right, wide, .. } = &mut *workspace;
-        let bias = &self.scale.bias;
-        let mut scales = vec![0.0; n * bias.len()];
-        let hidden = (wide.as_slice(), n, 2 * self.width());
-        self.linear("head: scales", &self.scale.weight, hidden, right, &mut scales, |at, to| {
-            vector::add(to, &bias[at..])
-        });
+        let Linear { weight, bias } = &self.scale;
+        let mut scales = self.head("head: scales", weight.left(), bias, embeddings);
         self.profile.time("head: softmax", 0, || {
             scales.par_chunks_exact_mut(bias.len()).for_each(|row| vector::softmax(row, 1.0));
         });
@@ -346,16 +350,19 @@ impl Network {
 
     /// What softplus turns into dispersions, one row of G per cell.
     pub fn raw_dispersions(&self, embeddings: &[f32]) -> Vec<f32> {
+        let Linear { weight, bias } = &self.dispersion;
+        self.head("head: dispersions", Left::Rows(weight.rows()), bias, embeddings)
+    }
+
+    /// One half of the output map, one row of G per cell.
+    fn head(&self, part: &'static str, weight: Left<'_>, bias: &[f32], embeddings: &[f32]) -> Vec<f32> {
         let mut workspace = self.workspace.lock().expect("no panic while it is held");
         let n = self.hidden(embeddings, &mut workspace);
         let Workspace { right, wide, .. } = &mut *workspace;
-        let bias = &self.dispersion.bias;
-        let mut raw = vec![0.0; n * bias.len()];
+        let mut out = vec![0.0; n * bias.len()];
         let hidden = (wide.as_slice(), n, 2 * self.width());
-        self.linear("head: dispersions", &self.dispersion.weight, hidden, right, &mut raw, |at, to| {
-            vector::add(to, &bias[at..]);
-        });
-        raw
+        self.linear(part, weight, hidden, right, &mut out, |at, to| vector::add(to, &bias[at..]));
+        out
     }
 
     /// The lower median over the cells of the dispersion of each of the given genes.
@@ -368,7 +375,6 @@ impl Network {
         self.profile.time("head: dispersions", 2 * n * inputs * genes.len(), || {
             right.pack(self.kernel, Rows::new(wide, n, inputs, inputs));
             let out = Out { values: attended, stride: n, layout: Layout::ByLeft };
-            let Weight::Values { .. } = &self.dispersion.weight else { unreachable!("rows are chosen from these") };
             product(self.kernel, Left::Rows(self.dispersion.weight.rows().choose(genes)), right, out, |_, _| ());
         });
         self.profile.time("head: medians", 0, || {
@@ -388,7 +394,7 @@ impl Network {
         let Workspace { right, wide, .. } = workspace;
         wide.resize(n * 2 * width, 0.0);
         let bias = &self.hidden.bias;
-        self.linear("head: hidden", &self.hidden.weight, (embeddings, n, width), right, wide, |at, to| {
+        self.linear("head: hidden", self.hidden.weight.left(), (embeddings, n, width), right, wide, |at, to| {
             vector::gelu_of_sum(to, &bias[at..]);
         });
         n
@@ -402,18 +408,15 @@ impl Network {
 impl Weight {
     fn left(&self) -> Left<'_> {
         match self {
-            Self::Values { .. } => Left::Rows(self.rows()),
+            Self::Stored(stored) => Left::Rows(stored.rows()),
             Self::Kept(kept) => Left::Kept(kept),
         }
     }
+}
 
-    /// # Panics
-    /// If they are packed.
+impl Stored {
     fn rows(&self) -> Rows<'_> {
-        match self {
-            Self::Values { values, offset, stride, n, inputs } => Rows::new(&values[*offset..], *n, *inputs, *stride),
-            Self::Kept(_) => panic!("packed weights have no rows"),
-        }
+        Rows::new(&self.values[self.offset..], self.n, self.inputs, self.stride)
     }
 }
 
@@ -438,7 +441,7 @@ impl Reader<'_> {
 
     fn weight(&mut self, name: &str, n: usize, inputs: usize) -> Result<Weight, CheckpointError> {
         let values = Arc::new(self.values(name)?);
-        Ok(self.pack(Weight::Values { values, offset: 0, stride: inputs, n, inputs }))
+        Ok(self.pack(Stored { values, offset: 0, stride: inputs, n, inputs }))
     }
 
     fn linear(&mut self, name: &str, n: usize, inputs: usize) -> Result<Linear, CheckpointError> {
@@ -448,32 +451,24 @@ impl Reader<'_> {
 
     /// The output map. A checkpoint interleaves its rows: 2g is the scale of gene g, 2g + 1 its
     /// dispersion. They are two maps, because they are needed for different cells.
-    fn heads(&mut self, genes: usize, inputs: usize) -> Result<(Linear, Linear), CheckpointError> {
+    fn heads(&mut self, genes: usize, inputs: usize) -> Result<(Linear, Linear<Stored>), CheckpointError> {
         let values = Arc::new(self.values("output_mlp.3.weight")?);
         let bias = self.values("output_mlp.3.bias")?;
         let head = |offset: usize| Linear {
-            weight: Weight::Values {
-                values: values.clone(),
-                offset: offset * inputs,
-                stride: 2 * inputs,
-                n: genes,
-                inputs,
-            },
+            weight: Stored { values: values.clone(), offset: offset * inputs, stride: 2 * inputs, n: genes, inputs },
             bias: bias.iter().skip(offset).step_by(2).copied().collect(),
         };
         let (scale, dispersion) = (head(0), head(1));
-        Ok((Linear { weight: self.pack(scale.weight), ..scale }, dispersion))
+        Ok((Linear { weight: self.pack(scale.weight), bias: scale.bias }, dispersion))
     }
 
     /// Weights in lower precision are packed once: that is what they are smaller for.
-    fn pack(&self, weight: Weight) -> Weight {
+    fn pack(&self, weight: Stored) -> Weight {
         if self.kernel == Kernel::full() {
-            return weight;
+            return Weight::Stored(weight);
         }
         let kept = Kept::new(self.kernel, weight.rows());
-        if let Weight::Values { values, .. } = &weight {
-            values.release();
-        }
+        weight.values.release();
         Weight::Kept(kept)
     }
 }

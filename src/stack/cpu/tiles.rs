@@ -133,19 +133,16 @@ macro_rules! columns {
     };
 }
 
-/// Has the first-level cache fetch the part of the right strip that is used two steps later: it
-/// comes from the second level, a strip after the other.
+/// Has the first-level cache fetch a KiB of the step after the next of the right strip: it comes from the
+/// second level, a strip after the other.
 macro_rules! fetch {
-    ($step:literal, $kib:literal) => {
+    ($kib:literal) => {
         concat!(
-            fetch!(@ $step, $kib, 0), fetch!(@ $step, $kib, 1), fetch!(@ $step, $kib, 2), fetch!(@ $step, $kib, 3),
-            fetch!(@ $step, $kib, 4), fetch!(@ $step, $kib, 5), fetch!(@ $step, $kib, 6), fetch!(@ $step, $kib, 7),
-            fetch!(@ $step, $kib, 8), fetch!(@ $step, $kib, 9), fetch!(@ $step, $kib, 10), fetch!(@ $step, $kib, 11),
-            fetch!(@ $step, $kib, 12), fetch!(@ $step, $kib, 13), fetch!(@ $step, $kib, 14), fetch!(@ $step, $kib, 15),
+            ".irp line, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15\n",
+            "prefetcht0 [{r} + 2*6144 + 1024*",
+            $kib,
+            " + 64*\\line]\n.endr"
         )
-    };
-    (@ $step:literal, $kib:literal, $line:literal) => {
-        concat!("prefetcht0 [{r} + 2*", $step, " + 1024*", $kib, " + 64*", $line, "]\n")
     };
 }
 
@@ -178,22 +175,22 @@ unsafe fn multiply_three(left: *const u8, right: *const u8, steps: usize) {
             rows!(0),
             columns!(0),
             products!(),
-            fetch!(6144, 0),
+            fetch!(0),
             columns!(2),
             products!(),
-            fetch!(6144, 1),
+            fetch!(1),
             columns!(1),
             products!(),
-            fetch!(6144, 2),
+            fetch!(2),
             rows!(1),
             products!(),
-            fetch!(6144, 3),
+            fetch!(3),
             columns!(0),
             products!(),
-            fetch!(6144, 4),
+            fetch!(4),
             rows!(2),
             products!(),
-            fetch!(6144, 5),
+            fetch!(5),
             "add {l}, 6144",
             "add {r}, 6144",
             "dec {n}",
