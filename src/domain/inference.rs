@@ -30,6 +30,16 @@ impl Location {
     pub fn from_argument(text: &str) -> Self {
         if text.contains("://") { Self::Url(text.to_owned()) } else { Self::Path(PathBuf::from(text)) }
     }
+
+    /// A file in it, where it is a folder.
+    pub fn file(&self, name: &str) -> Self {
+        let below = |folder: &str| format!("{}/{name}", folder.trim_end_matches('/'));
+        match self {
+            Self::Key(key) => Self::Key(below(key)),
+            Self::Path(path) => Self::Path(path.join(name)),
+            Self::Url(url) => Self::Url(below(url)),
+        }
+    }
 }
 
 impl fmt::Display for Location {
@@ -86,7 +96,7 @@ pub struct Sampling {
     pub context_ratio: f64,
     /// The same, in the first step.
     pub context_ratio_min: f64,
-    /// Windows per batch; a limit on memory, without effect on the numbers.
+    /// Windows per batch in the reference. Here one window is computed after the other: it decides nothing.
     pub batch_size: u32,
     /// Seed of the window contents and of the draws.
     pub seed: u64,
@@ -175,7 +185,7 @@ pub struct InferSummary {
     pub arms: Vec<ArmSummary>,
     /// Query cells predicted.
     pub n_query_cells: usize,
-    /// Genes of the output.
+    /// Genes of the first arm's output: the model's, or for the mean shift the query's.
     pub n_genes: usize,
     /// Name of the model, if one was used.
     pub model: Option<String>,

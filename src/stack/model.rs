@@ -64,6 +64,9 @@ pub enum Precision {
     Bf16,
 }
 
+/// Added to the variance in every layer norm.
+pub(super) const LAYER_NORM_EPSILON: f32 = 1e-5;
+
 /// Where a model computes.
 #[derive(Clone, Debug)]
 pub enum Compute {
@@ -228,17 +231,19 @@ impl Model {
         n_prompt: usize,
         see: Option<&mut See<'_>>,
     ) -> Result<States, ModelError> {
-        match &self.network {
+        let embeddings = match &self.network {
             Network::Cpu(network) => {
                 let mut states = tokens;
                 network.embed(&mut states.values, n_context, n_prompt, see);
-                Ok(states)
+                states
             }
             Network::Tensors(network) => {
                 let values = network.embed(tokens.values(), n_context, n_prompt, see)?;
-                Ok(States::new(values, self.config.width()))
+                States::new(values, self.config.width())
             }
-        }
+        };
+        finite(embeddings.values(), "embeddings")?;
+        Ok(embeddings)
     }
 
     /// How much each cell from `n_context` on looks like a still-masked query (positive) rather than
@@ -275,16 +280,15 @@ impl Model {
         let medians = match &self.network {
             Network::Cpu(network) => network.median_dispersions(context.values(), genes),
             Network::Tensors(network) => {
-                let raw = network.raw_dispersions(context.values())?;
+                let raw = network.raw_dispersions(context.values(), Some(genes))?;
                 let n_cells = context.n_cells();
-                let median = |gene: &u32| {
-                    let cell = raw.iter().skip(*gene as usize).step_by(self.config.n_genes);
-                    let mut cells: Vec<f32> = cell.copied().collect();
+                let median = |at: usize| {
+                    let mut cells: Vec<f32> = raw.iter().skip(at).step_by(genes.len()).copied().collect();
                     let (_, median, _) = cells.select_nth_unstable_by((n_cells - 1) / 2, f32::total_cmp);
                     // Softplus never falls, so it can wait for the median.
                     softplus(*median)
                 };
-                genes.par_iter().map(median).collect()
+                (0..genes.len()).into_par_iter().map(median).collect()
             }
         };
         finite(&medians, "dispersions")?;
@@ -294,7 +298,7 @@ impl Model {
     fn raw_dispersions(&self, embeddings: &States) -> Result<Vec<f32>, ModelError> {
         let raw = match &self.network {
             Network::Cpu(network) => network.raw_dispersions(embeddings.values()),
-            Network::Tensors(network) => network.raw_dispersions(embeddings.values())?,
+            Network::Tensors(network) => network.raw_dispersions(embeddings.values(), None)?,
         };
         finite(&raw, "dispersions")?;
         Ok(raw)

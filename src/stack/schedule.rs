@@ -3,6 +3,9 @@
 
 use crate::domain::inference::{Mode, Sampling};
 
+/// The most steps of a generation.
+pub const MOST_STEPS: u32 = 1000;
+
 /// The share of a window that is context beyond the prompt.
 ///
 /// The reference computes with it in the width it has: `f32` in `mdm`, where it comes from an
@@ -65,16 +68,16 @@ pub enum ScheduleError {
         /// Cells in a window.
         n_cells: usize,
     },
-    /// No step at all.
-    #[error("the number of diffusion steps must be at least 1")]
-    NoSteps,
+    /// No step at all, or more than anyone waits for.
+    #[error("the number of diffusion steps must be from 1 to {MOST_STEPS}, not {0}")]
+    Steps(u32),
 }
 
 /// The steps of a generation, first to last.
 pub fn steps(sampling: &Sampling) -> Result<Vec<Step>, ScheduleError> {
     let count = sampling.diffusion_steps;
-    if count == 0 {
-        return Err(ScheduleError::NoSteps);
+    if !(1..=MOST_STEPS).contains(&count) {
+        return Err(ScheduleError::Steps(count));
     }
     let step = |number: u32| Step {
         number,
@@ -191,8 +194,10 @@ mod tests {
         }
         assert!(Split::new(512, 0.5, ContextRatio::Single(0.499_999_97)).is_err(), "the sum is 1 in f32");
         assert!(matches!(Split::new(2, 0.1, ContextRatio::Double(0.1)), Err(ScheduleError::NoContext { n_cells: 2 })));
-        let none = Sampling { diffusion_steps: 0, ..Sampling::default() };
-        assert_eq!(steps(&none), Err(ScheduleError::NoSteps));
+        for count in [0, MOST_STEPS + 1, u32::MAX] {
+            let wrong = Sampling { diffusion_steps: count, ..Sampling::default() };
+            assert_eq!(steps(&wrong), Err(ScheduleError::Steps(count)));
+        }
     }
 
     #[test]

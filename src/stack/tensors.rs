@@ -9,11 +9,8 @@ use candle_nn::{LayerNorm, Linear, Module};
 
 use super::attention::Attention;
 use super::checkpoint::{Checkpoint, Kind};
-use super::model::{Block, ModelError, See};
+use super::model::{Block, LAYER_NORM_EPSILON, ModelError, See};
 use crate::domain::Csr;
-
-/// Added to the variance in every layer norm.
-const LAYER_NORM_EPSILON: f64 = 1e-5;
 
 /// Cells whose attention between tokens is computed at once; bounds memory, not the result.
 const CELLS_AT_ONCE: usize = 32;
@@ -119,6 +116,7 @@ impl Network {
 
     /// Tokens of the given rows of counts.
     pub fn tokens(&self, counts: &Csr, rows: &[usize]) -> Result<Vec<f32>> {
+        let _span = tracing::trace_span!("block", part = "tokens").entered();
         let mut log = vec![0.0_f32; rows.len() * counts.n_cols()];
         for (cell, &row) in log.chunks_exact_mut(counts.n_cols()).zip(rows) {
             let (columns, values) = counts.row(row);
@@ -141,6 +139,7 @@ impl Network {
         let mut x = self.marked(tokens, n_context)?;
         for (l, layer) in self.layers.iter().enumerate() {
             for block in [Block::WithinCells, Block::BetweenCells, Block::TokenMlp] {
+                let _span = tracing::trace_span!("block", layer = l, part = ?block).entered();
                 x = match block {
                     Block::WithinCells => layer.within_cells(&x, &self.gene_pos_embedding)?,
                     Block::BetweenCells => layer.between_cells(&x, n_prompt)?,
@@ -174,6 +173,7 @@ impl Network {
     /// # Panics
     /// If the model is not aligned.
     pub fn query_logits(&self, embeddings: &[f32], n_context: usize) -> Result<Vec<f32>> {
+        let _span = tracing::trace_span!("block", part = "logits").entered();
         let embeddings = self.cells(embeddings)?;
         let (n, width) = embeddings.dims2()?;
         let aligned = self.aligned.as_ref().expect("an aligned model");
@@ -184,16 +184,23 @@ impl Network {
 
     /// Shares of the genes, one row of G per cell.
     pub fn scales(&self, embeddings: &[f32]) -> Result<Vec<f32>> {
+        let _span = tracing::trace_span!("block", part = "head: scales").entered();
         let head = &self.output_mlp;
         let hidden = head.hidden.forward(&self.cells(embeddings)?)?.gelu_erf()?;
         values(&candle_nn::ops::softmax_last_dim(&head.scale.forward(&hidden)?)?)
     }
 
-    /// What softplus turns into dispersions, one row of G per cell.
-    pub fn raw_dispersions(&self, embeddings: &[f32]) -> Result<Vec<f32>> {
+    /// What softplus turns into dispersions, one row per cell: of G, or of the given genes.
+    pub fn raw_dispersions(&self, embeddings: &[f32], genes: Option<&[u32]>) -> Result<Vec<f32>> {
+        let _span = tracing::trace_span!("block", part = "head: dispersions").entered();
         let head = &self.output_mlp;
         let hidden = head.hidden.forward(&self.cells(embeddings)?)?.gelu_erf()?;
-        values(&head.dispersion.forward(&hidden)?)
+        let Some(genes) = genes else { return values(&head.dispersion.forward(&hidden)?) };
+        let genes = Tensor::from_slice(genes, genes.len(), &self.device)?;
+        let chosen = |all: &Tensor| all.index_select(&genes, 0);
+        let dispersion =
+            Linear::new(chosen(head.dispersion.weight())?, head.dispersion.bias().map(chosen).transpose()?);
+        values(&dispersion.forward(&hidden)?)
     }
 
     /// Embeddings as `[C, D]`.
@@ -259,7 +266,7 @@ impl Reader<'_> {
 
     fn norm(&mut self, name: &str, size: usize) -> std::result::Result<LayerNorm, ModelError> {
         let weight = self.tensor(&format!("{name}.weight"), &[size])?;
-        Ok(LayerNorm::new(weight, self.tensor(&format!("{name}.bias"), &[size])?, LAYER_NORM_EPSILON))
+        Ok(LayerNorm::new(weight, self.tensor(&format!("{name}.bias"), &[size])?, LAYER_NORM_EPSILON.into()))
     }
 
     fn attention(&mut self, name: &str, width: usize, heads: usize) -> std::result::Result<Attention, ModelError> {

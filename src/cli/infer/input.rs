@@ -185,7 +185,6 @@ impl Cells {
             let Ok(symbols) = names(table, column) else { continue };
             if let Ok(columns) = genes.matching(&symbols, case) {
                 self.warnings.push(format!("{}: took gene symbols from column {column}", self.shown));
-                self.genes = symbols;
                 return Ok(columns);
             }
         }

@@ -23,6 +23,10 @@ use crate::stack::mean_shift;
 use crate::stack::schedule::ScheduleError;
 use crate::stack::spool::{Budget, Spool, Spooler};
 
+/// Held at once, each as far as its share of the memory allows: the query cells as read, over the model's genes,
+/// as predicted by a step and by the next, and their embeddings.
+const HELD: usize = 5;
+
 /// Runs a request to its end. Every output appears only when it is complete, and the summary after
 /// all of them. Dropped before the end, it stops at the next window.
 pub async fn run(
@@ -38,7 +42,7 @@ pub async fn run(
     let inputs = fetch(request, objects, scratch.path(), &bar).await?;
     let mut job = {
         let (request, bar) = (request.clone(), bar.clone());
-        let budget = Budget { bytes: options.memory, scratch: scratch.path().to_owned() };
+        let budget = Budget { bytes: options.memory / HELD, scratch: scratch.path().to_owned() };
         blocking(move || Job::prepare(request, options, inputs, bar, budget, warnings)).await?
     };
     let mut arms = Vec::new();
@@ -256,7 +260,7 @@ impl Job {
             if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
         let generated = generated.map_err(|error| match error {
-            GenerateError::Schedule(ScheduleError::Ratios { .. } | ScheduleError::NoSteps) => Error::usage(error),
+            GenerateError::Schedule(ScheduleError::Ratios { .. } | ScheduleError::Steps(_)) => Error::usage(error),
             GenerateError::NotAligned => Error::usage(error),
             GenerateError::Scratch(error) => input::scratch(error),
             error => Error::failed(error),
@@ -304,6 +308,7 @@ impl Job {
     }
 
     fn summary(mut self, arms: Vec<ArmSummary>, seconds: f64) -> Result<InferSummary> {
+        let n_genes = self.genes(self.request.arms[0].method).len();
         let model_sha256 = self.model.as_ref().map(Loaded::sha256).transpose()?;
         self.warnings.append(&mut self.query.warnings);
         let mut warnings: Vec<String> = Vec::new();
@@ -315,7 +320,7 @@ impl Job {
         Ok(InferSummary {
             arms,
             n_query_cells: self.query.len(),
-            n_genes: self.model.as_ref().map_or(self.query.genes.len(), |loaded| loaded.genes.len()),
+            n_genes,
             model: self.model.as_ref().map(|loaded| loaded.name.clone()),
             model_sha256,
             model_licence: self.model.and_then(|loaded| loaded.licence),

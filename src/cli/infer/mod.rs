@@ -2,6 +2,7 @@
 //!
 //! Flags and `--request` both become an [`InferRequest`]; [`job`] runs it.
 
+mod check;
 pub(super) mod input;
 mod job;
 pub(super) mod model;
@@ -9,8 +10,6 @@ pub(super) mod output;
 mod profile;
 pub(super) mod progress;
 mod split;
-
-use std::path::PathBuf;
 
 use clap::ValueEnum;
 
@@ -69,9 +68,9 @@ pub struct Args {
     #[arg(long, value_name = "VALUE", num_args = 0.., requires = "split_column", help_heading = "Splits")]
     split_values: Vec<String>,
 
-    /// Folder for a file per value, named after it
+    /// Folder for a file per value, named after it (path or address)
     #[arg(long, value_name = "FOLDER", requires = "split_column", conflicts_with = "output", help_heading = "Splits")]
-    output_dir: Option<PathBuf>,
+    output_dir: Option<String>,
 
     /// One file, concatenated.h5ad, with the cells of all values and a column split_value
     #[arg(long, requires = "split_column", help_heading = "Splits")]
@@ -122,13 +121,13 @@ pub struct Args {
     #[arg(long, value_enum, default_value = "sampled", help_heading = "Sampling")]
     counts: CountsArg,
 
-    /// At most this many windows at once; a limit on memory, without effect on the numbers
+    /// Accepted for scripts that give it: windows are computed one at a time, whatever it says
     #[arg(long, value_name = "N", default_value_t = Sampling::default().batch_size,
           value_parser = clap::value_parser!(u32).range(1..))]
     batch_size: u32,
 
-    /// Memory for the query cells, and as much for what is computed of them; beyond it they go to temporary
-    /// files in TMPDIR, without effect on the numbers
+    /// Memory for the query cells and what is computed of them; beyond it they go to temporary files in TMPDIR,
+    /// without effect on the numbers
     #[arg(long, value_name = "GIB", default_value_t = 4.0, value_parser = gib)]
     memory: f64,
 
@@ -204,7 +203,7 @@ pub(super) enum DeviceArg {
 pub(super) enum PrecisionArg {
     /// As the reference
     F32,
-    /// Faster, with errors of a percent or so; needs AMX
+    /// Faster, with errors of a percent or so; needs a processor with AMX or AVX512-BF16
     Bf16,
 }
 
@@ -224,7 +223,7 @@ struct Options {
     precision: Precision,
     profile: bool,
     gene_column: Option<String>,
-    /// Bytes for the query cells, and for what is computed of them.
+    /// Bytes for the query cells and what is computed of them.
     memory: usize,
     /// All arms go to one file.
     concatenate: bool,
@@ -256,7 +255,7 @@ pub async fn run(args: Args, config: Config) -> Result {
         (None, None) => (args.into_request()?, Vec::new()),
         (None, Some(splits)) => split_request(args.into_request()?, &splits, &objects).await?,
     };
-    check(&request)?;
+    check::check(&request, options.concatenate, &objects)?;
     let summary = tokio::select! {
         // First, so that signals are listened to before the work begins.
         biased;
@@ -274,7 +273,7 @@ impl Args {
         Some(split::Wanted {
             column: self.split_column.clone()?,
             values: self.split_values.clone(),
-            folder: self.output_dir.clone()?,
+            folder: Location::from_argument(&self.output_dir.clone()?),
             concatenate: self.concatenate,
         })
     }
@@ -295,7 +294,7 @@ impl Args {
             split: None,
             control: self.control.map(location),
             output: match (self.output, self.output_dir) {
-                (None, Some(folder)) => Location::Path(folder),
+                (None, Some(folder)) => location(folder),
                 (output, _) => location(needed(output, "output")?),
             },
         };
@@ -344,37 +343,11 @@ async fn split_request(
     let arm = &request.arms[0];
     let prompt = objects.fetch(&arm.prompt, scratch.path()).await?;
     let (arms, warnings) = split::arms(arm, wanted, &prompt)?;
-    std::fs::create_dir_all(&wanted.folder)
-        .map_err(|error| Error::failed(format!("{}: {error}", wanted.folder.display())))?;
+    if let Some(folder) = objects.in_place(&wanted.folder)? {
+        std::fs::create_dir_all(&folder).map_err(|error| Error::failed(format!("{}: {error}", folder.display())))?;
+    }
     request.arms = arms;
     Ok((request, warnings))
-}
-
-/// Refuses what cannot be run before anything is fetched.
-fn check(request: &InferRequest) -> Result {
-    if request.arms.is_empty() {
-        return Err(Error::failed("the request has no arms: there is nothing to predict"));
-    }
-    // The flags make one arm, whose name their user never gave.
-    let which = |arm: &Arm| if request.arms.len() == 1 { String::new() } else { format!("arm {}: ", arm.name) };
-    for (at, arm) in request.arms.iter().enumerate() {
-        if request.arms[..at].iter().any(|other| other.name == arm.name) {
-            return Err(Error::failed(format!("the request has two arms called {}", arm.name)));
-        }
-        match arm.method {
-            Method::Stack if request.model.is_none() => {
-                return Err(Error::usage(format!("{}STACK needs a model", which(arm)))
-                    .hint("give --model NAME of an imported model, or --checkpoint FILE with --genes FILE")
-                    .hint("or predict with the baseline: --method mean-shift --control FILE"));
-            }
-            Method::MeanShift if arm.control.is_none() => {
-                return Err(Error::usage(format!("{}mean-shift needs control cells", which(arm)))
-                    .hint("give --control FILE, the paired control cells of the prompt"));
-            }
-            _ => {}
-        }
-    }
-    Ok(())
 }
 
 /// Waits for the system or the user to ask for an end.
@@ -418,7 +391,6 @@ mod tests {
         assert_eq!(request.arms[0].output, Location::Url("gs://b/o.h5ad".into()));
         assert_eq!((request.sampling.diffusion_steps, request.sampling.batch_size), (7, 2));
         assert_eq!(request.sampling.mode, Mode::Mdm);
-        assert!(check(&request).is_ok());
     }
 
     #[test]
@@ -428,20 +400,5 @@ mod tests {
         assert!(parse("--request x --seed 3").is_err(), "the request says the seed");
         assert!(parse("--prompt p --query q").is_err());
         assert!(parse("--prompt p --query q --output o --diffusion-steps 0").is_err());
-    }
-
-    #[test]
-    fn what_an_arm_lacks_is_said_before_anything_is_read() {
-        let request = |line: &str| parse(line).unwrap().into_request().unwrap();
-        let error = check(&request("--prompt p --query q --output o")).unwrap_err();
-        assert_eq!(error.kind().code(), 2);
-        assert!(error.report().contains("needs a model"), "{}", error.report());
-        let error = check(&request("--prompt p --query q --output o --method mean-shift")).unwrap_err();
-        assert!(error.report().contains("--control"), "{}", error.report());
-        let mut twice = request("--prompt p --query q --output o --model m.ckpt");
-        twice.arms.push(twice.arms[0].clone());
-        assert!(check(&twice).unwrap_err().report().contains("two arms called prediction"));
-        twice.arms.clear();
-        assert!(check(&twice).is_err());
     }
 }

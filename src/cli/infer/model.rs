@@ -39,7 +39,7 @@ impl Loaded {
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         match &self.licence {
-            Some(licence) => tracing::info!("weights of {}: {licence}", self.name),
+            Some(licence) => tracing::warn!("the licence of the weights of {} is {licence}", self.name),
             None => warnings.push(format!(
                 "the licence of the weights of {} is not recorded; Arc's published STACK weights are for non-commercial use",
                 self.name
@@ -156,15 +156,15 @@ pub fn device(wanted: DeviceArg, precision: Precision) -> Result<(Compute, &'sta
         return Ok(cpu);
     }
     match cuda() {
-        Ok(_) if wanted == DeviceArg::Auto && precision == Precision::Bf16 => Ok(cpu),
+        Ok(_) if wanted == DeviceArg::Auto && precision == Precision::Bf16 => {
+            tracing::info!("computing on the CPU, because bf16 is not for GPUs");
+            Ok(cpu)
+        }
         Ok(_) if precision == Precision::Bf16 => Err(Error::usage("bf16 is for the CPU; a GPU computes in f32")
             .hint("leave out --precision, or use --device cpu")),
         Ok(device) => Ok((Compute::Tensors(device), "cuda:0")),
         Err(why) if wanted == DeviceArg::Auto => {
-            // Without the feature there is nothing that could have been: no news.
-            if cfg!(feature = "cuda") {
-                tracing::info!("computing on the CPU, because no GPU can be used: {why}");
-            }
+            tracing::info!("computing on the CPU, because no GPU can be used: {why}");
             Ok(cpu)
         }
         Err(why) => Err(Error::usage(format!("no GPU can be used: {why}")).hint("use --device auto or cpu")),

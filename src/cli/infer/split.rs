@@ -1,7 +1,7 @@
 //! One prediction for each value of a column of the prompt file: `--split-column`.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::anndata::{Column, File, Table};
 use crate::cli::{Error, Result};
@@ -17,7 +17,7 @@ pub struct Wanted {
     /// Values in their order; all, sorted, if there are none.
     pub values: Vec<String>,
     /// Folder of the outputs.
-    pub folder: PathBuf,
+    pub folder: Location,
     /// One output for all.
     pub concatenate: bool,
 }
@@ -53,7 +53,7 @@ pub fn arms(arm: &Arm, wanted: &Wanted, prompt: &Path) -> Result<(Vec<Arm>, Vec<
         arms.push(Arm {
             name: value.clone(),
             split: Some(Split { column: wanted.column.clone(), value: value.clone() }),
-            output: Location::Path(wanted.folder.join(file)),
+            output: wanted.folder.file(&file),
             ..arm.clone()
         });
     }

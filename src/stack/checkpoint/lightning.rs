@@ -21,6 +21,10 @@ pub struct Reader {
     config: Value,
 }
 
+/// The longest text a constructor argument may be, and the longest number of a storage.
+const LONGEST_ARGUMENT: usize = 256;
+const LONGEST_KEY: usize = 20;
+
 /// Where a tensor's values are.
 #[derive(Debug)]
 struct Tensor {
@@ -101,7 +105,7 @@ impl Reader {
 }
 
 impl Tensor {
-    /// Checks that every element lies in the storage and none is used twice.
+    /// Checks that every element lies in the storage, and that there are no more than it holds.
     fn check(&self, storage_bytes: u64, name: &str) -> Result<(), Problem> {
         let wrong = |what: String| Err(Problem::Tensor { name: name.to_owned(), what });
         if matches!(self.element, Element::Integer(_)) {
@@ -133,15 +137,14 @@ impl Tensor {
     }
 
     /// The elements in row order. The checks of [`Tensor::check`] hold.
-    fn gather(&self, mut storage: Vec<f32>) -> Vec<f32> {
+    fn gather(&self, storage: Vec<f32>) -> Vec<f32> {
         let count = self.shape.iter().product();
         if count == 0 {
             return Vec::new();
         }
         if self.is_contiguous() {
-            storage.truncate(self.offset + count);
-            storage.drain(..self.offset);
-            return storage;
+            // A copy of what is used: a storage may be shared with other tensors, and be much longer.
+            return if count == storage.len() { storage } else { storage[self.offset..][..count].to_vec() };
         }
         let mut values = Vec::with_capacity(count);
         let mut index = vec![0; self.shape.len()];
@@ -180,7 +183,7 @@ fn tensor(pickle: &Pickle, value: Ref) -> Result<Tensor, String> {
     let Node::Global(Global::Storage(element)) = pickle.node(kind) else {
         return Err("the type of its storage is not known".to_owned());
     };
-    let key = pickle.text(key).ok_or("its storage has no key")?;
+    let key = pickle.text(key).filter(|key| key.len() <= LONGEST_KEY).ok_or("its storage has no number")?;
     let size = |at: Ref| pickle.int(at).and_then(|value| usize::try_from(value).ok());
     let sizes = |at: Ref| pickle.sequence(at)?.iter().map(|&at| size(at)).collect::<Option<Vec<_>>>();
     let offset = size(offset).ok_or("its offset is not a count")?;
@@ -204,8 +207,9 @@ fn plain_json(pickle: &Pickle, dict: Ref) -> Result<Value, Problem> {
             Node::Bool(value) => Value::Bool(*value),
             Node::Int(value) => Value::from(*value),
             Node::Float(value) => Number::from_f64(*value).map_or(Value::Null, Value::Number),
-            Node::Text(value) => Value::from(&**value),
-            _ => return Err(wrong(&format!("has a value for {key} that is not a plain number"))),
+            // One text of a pickle may be the value of many keys.
+            Node::Text(value) if value.len() <= LONGEST_ARGUMENT => Value::from(&**value),
+            _ => return Err(wrong(&format!("has a value for {key} that is no plain number or short text"))),
         };
         object.insert(key.to_owned(), value);
     }

@@ -11,7 +11,7 @@ mod safetensors;
 mod values;
 mod zip;
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,6 +26,9 @@ use super::config::{ConfigError, ModelConfig};
 pub const WEIGHTS_FILE: &str = "model.safetensors";
 /// Name of the constructor arguments beside the weights.
 pub const CONFIG_FILE: &str = "config.json";
+
+/// Bytes of the configuration that are read; it takes a few hundred.
+const LONGEST_CONFIG: u64 = 1 << 20;
 
 /// What a model was trained to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -314,7 +317,9 @@ fn check(source: &Source, names: &[String], config: &ModelConfig, kind: Kind) ->
 /// `config.json` beside the weights: the arguments themselves, or under `model_config`.
 fn config_beside(weights: &Path) -> Result<ModelConfig, Problem> {
     let path = weights.with_file_name(CONFIG_FILE);
-    let text = fs::read_to_string(&path).map_err(|error| Problem::ConfigFile { path, error })?;
+    let mut text = String::new();
+    let read = File::open(&path).and_then(|file| file.take(LONGEST_CONFIG).read_to_string(&mut text));
+    read.map_err(|error| Problem::ConfigFile { path, error })?;
     let json: serde_json::Value = serde_json::from_str(&text).map_err(ConfigError::from)?;
     Ok(ModelConfig::from_json(json.get("model_config").unwrap_or(&json))?)
 }

@@ -47,11 +47,10 @@ impl Archive {
 
     /// The bytes of the pickle.
     pub fn pickle(&mut self) -> Result<Vec<u8>, Problem> {
-        let bytes = self.read("data.pkl", None)?;
-        if bytes.len() > MAX_BYTES {
+        if self.stored_size("data.pkl")? > MAX_BYTES as u64 {
             return Err(Problem::Pickle(super::pickle::PickleError::TooLarge));
         }
-        Ok(bytes)
+        self.read("data.pkl", None)
     }
 
     /// Size in bytes of a storage.

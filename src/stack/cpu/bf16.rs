@@ -19,8 +19,10 @@ use super::transpose::transpose_16;
 pub const STEP: usize = 32;
 /// Rows of a tile.
 pub const TILE: usize = 16;
+/// Bytes of a row of a tile.
+pub const LINE_BYTES: usize = 64;
 /// Bytes of a tile.
-pub const TILE_BYTES: usize = 1024;
+pub const TILE_BYTES: usize = TILE * LINE_BYTES;
 
 /// Into how many `bf16` numbers each number is split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,7 +81,7 @@ fn pack_left_512<'a>(rows: impl Iterator<Item = &'a [f32]>, parts: Parts, strip:
             let numbers = row.get(at * STEP..).unwrap_or_default();
             let split = split(&numbers[..numbers.len().min(STEP)]);
             for (part, bits) in split.into_iter().take(parts.count()).enumerate() {
-                store(bits, &mut step[(2 * part + tile) * TILE_BYTES + line * 64..]);
+                store(bits, &mut step[(2 * part + tile) * TILE_BYTES + line * LINE_BYTES..]);
             }
         }
     }
@@ -101,7 +103,7 @@ fn pack_right_512<'a>(rows: impl Iterator<Item = &'a [f32]>, parts: Parts, strip
             for (part, pairs) in split_rows.iter_mut().take(parts.count()).enumerate() {
                 transpose_16(pairs);
                 for (line, bits) in pairs.iter().enumerate() {
-                    store(*bits, &mut step[(2 * part + tile) * TILE_BYTES + line * 64..]);
+                    store(*bits, &mut step[(2 * part + tile) * TILE_BYTES + line * LINE_BYTES..]);
                 }
             }
         }
@@ -133,7 +135,7 @@ fn pack_right_columns_512<'a>(columns: impl Iterator<Item = &'a [f32]>, parts: P
             for (tile, split) in halves.into_iter().enumerate() {
                 for (part, bits) in split.into_iter().take(parts.count()).enumerate() {
                     let bits = _mm512_permutexvar_epi16(turns, bits);
-                    store(bits, &mut step[(2 * part + tile) * TILE_BYTES + line * 64..]);
+                    store(bits, &mut step[(2 * part + tile) * TILE_BYTES + line * LINE_BYTES..]);
                 }
             }
         }
@@ -182,6 +184,6 @@ fn load(numbers: &[f32]) -> (__m512, __m512) {
 
 #[target_feature(enable = "avx512f")]
 fn store(bits: __m512i, to: &mut [u8]) {
-    // SAFETY: the slice has 64 bytes.
-    unsafe { _mm512_storeu_si512(to[..64].as_mut_ptr().cast(), bits) }
+    // SAFETY: the slice is as long as a line.
+    unsafe { _mm512_storeu_si512(to[..LINE_BYTES].as_mut_ptr().cast(), bits) }
 }

@@ -7,7 +7,8 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
-use super::vector::{EPSILON, exp, gelu};
+use super::vector::{exp, gelu};
+use crate::stack::model::LAYER_NORM_EPSILON;
 
 /// Attention between the tokens of a cell, its position embedding and its norm.
 #[derive(Debug)]
@@ -308,7 +309,7 @@ fn add_and_normalise<S: Simd>(simd: S, x: &mut [f32], y: &[f32], row: usize, nor
             let off = simd.sub_f32s(S::as_simd_f32s(&x[t * row + at..]).0[0], mean);
             squares = simd.mul_add_e_f32s(off, off, squares);
         }
-        let variance = simd.mul_add_e_f32s(squares, share, simd.splat_f32s(EPSILON));
+        let variance = simd.mul_add_e_f32s(squares, share, simd.splat_f32s(LAYER_NORM_EPSILON));
         let scale = simd.div_f32s(simd.splat_f32s(1.0), simd.sqrt_f32s(variance));
         for t in 0..width {
             let x = &mut S::as_mut_simd_f32s(&mut x[t * row + at..]).0[0];

@@ -66,6 +66,15 @@ impl Kernel {
         }
     }
 
+    /// Bytes of a row that lie side by side in a packed left strip; those of the next row follow.
+    pub fn line_bytes(self) -> usize {
+        match self {
+            Self::Lanes => size_of::<f32>(),
+            #[cfg(target_arch = "x86_64")]
+            Self::Tiles(_) | Self::Dots => bf16::LINE_BYTES,
+        }
+    }
+
     /// Bytes of packed right rows that stay in the cache with all that passes.
     pub fn chunk_bytes(self) -> usize {
         match self {

@@ -4,7 +4,8 @@
 //! (the first layer). All three stand on `product`, which multiplies matrices (its operands are in
 //! `operand`; a `kernel` does the arithmetic in `tiles`, `dots` or `lanes`), and on `vector`.
 //!
-//! Nothing depends on the number of threads. Weights stay in their mapped file.
+//! Nothing depends on the number of threads. Weights stay in their mapped file; in lower precision they are
+//! packed once instead.
 
 #[cfg(target_arch = "x86_64")]
 mod bf16;
@@ -52,8 +53,7 @@ pub struct Network {
     layers: Vec<Layer>,
     hidden: Linear,
     scale: Linear,
-    /// In the file, because rows are chosen from it.
-    dispersion: Linear<Stored>,
+    dispersion: Linear,
     aligned: Option<Aligned>,
     workspace: Mutex<Workspace>,
     profile: Profile,
@@ -71,8 +71,8 @@ struct Layer {
 
 /// A linear map.
 #[derive(Debug)]
-struct Linear<W = Weight> {
-    weight: W,
+struct Linear {
+    weight: Weight,
     bias: Vec<f32>,
 }
 
@@ -125,6 +125,8 @@ impl Network {
         let (config, kind) = (checkpoint.config().clone(), checkpoint.kind());
         let (t, d, genes) = (config.token_dim, config.width(), config.n_genes);
         let mut reader = Reader { checkpoint, kernel };
+        // First, because nothing else is as large: in lower precision it is there twice while it is packed.
+        let [scale, dispersion] = reader.heads(genes, 2 * d)?;
         let mut layers = Vec::with_capacity(config.n_layers);
         for l in 0..config.n_layers {
             let name = |part: &str| format!("layers.{l}.{part}");
@@ -157,7 +159,6 @@ impl Network {
                 second_bias: reader.copy("cls.2.bias")?[0],
             }),
         };
-        let (scale, dispersion) = reader.heads(genes, 2 * d)?;
         Ok(Some(Self {
             token_width: t,
             heads: config.n_heads,
@@ -217,6 +218,7 @@ impl Network {
         let mut workspace = self.workspace.lock().expect("no panic while it is held");
         let mut mlp_before = None;
         for (l, layer) in self.layers.iter().enumerate() {
+            let _layer = tracing::trace_span!("layer", l).entered();
             self.inside(x, mlp_before.take(), Some(&layer.within));
             if let Some(see) = &mut see {
                 see(l, Block::WithinCells, x);
@@ -340,8 +342,8 @@ impl Network {
 
     /// Shares of the genes, one row of G per cell.
     pub fn scales(&self, embeddings: &[f32]) -> Vec<f32> {
-        let Linear { weight, bias } = &self.scale;
-        let mut scales = self.head("head: scales", weight.left(), bias, embeddings);
+        let Linear { bias, .. } = &self.scale;
+        let mut scales = self.head("head: scales", &self.scale, embeddings);
         self.profile.time("head: softmax", 0, || {
             scales.par_chunks_exact_mut(bias.len()).for_each(|row| vector::softmax(row, 1.0));
         });
@@ -350,18 +352,17 @@ impl Network {
 
     /// What softplus turns into dispersions, one row of G per cell.
     pub fn raw_dispersions(&self, embeddings: &[f32]) -> Vec<f32> {
-        let Linear { weight, bias } = &self.dispersion;
-        self.head("head: dispersions", Left::Rows(weight.rows()), bias, embeddings)
+        self.head("head: dispersions", &self.dispersion, embeddings)
     }
 
     /// One half of the output map, one row of G per cell.
-    fn head(&self, part: &'static str, weight: Left<'_>, bias: &[f32], embeddings: &[f32]) -> Vec<f32> {
+    fn head(&self, part: &'static str, Linear { weight, bias }: &Linear, embeddings: &[f32]) -> Vec<f32> {
         let mut workspace = self.workspace.lock().expect("no panic while it is held");
         let n = self.hidden(embeddings, &mut workspace);
         let Workspace { right, wide, .. } = &mut *workspace;
         let mut out = vec![0.0; n * bias.len()];
         let hidden = (wide.as_slice(), n, 2 * self.width());
-        self.linear(part, weight, hidden, right, &mut out, |at, to| vector::add(to, &bias[at..]));
+        self.linear(part, weight.left(), hidden, right, &mut out, |at, to| vector::add(to, &bias[at..]));
         out
     }
 
@@ -375,7 +376,7 @@ impl Network {
         self.profile.time("head: dispersions", 2 * n * inputs * genes.len(), || {
             right.pack(self.kernel, Rows::new(wide, n, inputs, inputs));
             let out = Out { values: attended, stride: n, layout: Layout::ByLeft };
-            product(self.kernel, Left::Rows(self.dispersion.weight.rows().choose(genes)), right, out, |_, _| ());
+            product(self.kernel, self.dispersion.weight.chosen(genes), right, out, |_, _| ());
         });
         self.profile.time("head: medians", 0, || {
             let median = |(gene, cells): (&u32, &mut [f32])| {
@@ -409,7 +410,15 @@ impl Weight {
     fn left(&self) -> Left<'_> {
         match self {
             Self::Stored(stored) => Left::Rows(stored.rows()),
-            Self::Kept(kept) => Left::Kept(kept),
+            Self::Kept(kept) => Left::Kept(kept.rows()),
+        }
+    }
+
+    /// Only some outputs.
+    fn chosen<'a>(&'a self, outputs: &'a [u32]) -> Left<'a> {
+        match self {
+            Self::Stored(stored) => Left::Rows(stored.rows().choose(outputs)),
+            Self::Kept(kept) => Left::Kept(kept.rows().choose(outputs)),
         }
     }
 }
@@ -441,7 +450,7 @@ impl Reader<'_> {
 
     fn weight(&mut self, name: &str, n: usize, inputs: usize) -> Result<Weight, CheckpointError> {
         let values = Arc::new(self.values(name)?);
-        Ok(self.pack(Stored { values, offset: 0, stride: inputs, n, inputs }))
+        Ok(self.hold(Stored { values, offset: 0, stride: inputs, n, inputs }))
     }
 
     fn linear(&mut self, name: &str, n: usize, inputs: usize) -> Result<Linear, CheckpointError> {
@@ -451,19 +460,23 @@ impl Reader<'_> {
 
     /// The output map. A checkpoint interleaves its rows: 2g is the scale of gene g, 2g + 1 its
     /// dispersion. They are two maps, because they are needed for different cells.
-    fn heads(&mut self, genes: usize, inputs: usize) -> Result<(Linear, Linear<Stored>), CheckpointError> {
+    fn heads(&mut self, genes: usize, inputs: usize) -> Result<[Linear; 2], CheckpointError> {
         let values = Arc::new(self.values("output_mlp.3.weight")?);
         let bias = self.values("output_mlp.3.bias")?;
-        let head = |offset: usize| Linear {
-            weight: Stored { values: values.clone(), offset: offset * inputs, stride: 2 * inputs, n: genes, inputs },
+        Ok([0, 1].map(|offset| Linear {
+            weight: self.hold(Stored {
+                values: values.clone(),
+                offset: offset * inputs,
+                stride: 2 * inputs,
+                n: genes,
+                inputs,
+            }),
             bias: bias.iter().skip(offset).step_by(2).copied().collect(),
-        };
-        let (scale, dispersion) = (head(0), head(1));
-        Ok((Linear { weight: self.pack(scale.weight), bias: scale.bias }, dispersion))
+        }))
     }
 
     /// Weights in lower precision are packed once: that is what they are smaller for.
-    fn pack(&self, weight: Stored) -> Weight {
+    fn hold(&self, weight: Stored) -> Weight {
         if self.kernel == Kernel::full() {
             return Weight::Stored(weight);
         }

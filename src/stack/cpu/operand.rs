@@ -173,9 +173,50 @@ impl Kept {
         Self { bytes, strip_bytes, n: rows.n }
     }
 
-    /// A strip.
-    pub fn strip(&self, i: usize) -> &[u8] {
+    /// All rows.
+    pub fn rows(&self) -> KeptRows<'_> {
+        KeptRows { kept: self, n: self.n, chosen: None }
+    }
+
+    fn strip(&self, i: usize) -> &[u8] {
         &self.bytes.get()[i * self.strip_bytes..][..self.strip_bytes]
+    }
+}
+
+/// Rows that were packed before.
+#[derive(Clone, Copy, Debug)]
+pub struct KeptRows<'a> {
+    kept: &'a Kept,
+    /// How many.
+    pub n: usize,
+    /// Which rows, where not all.
+    chosen: Option<&'a [u32]>,
+}
+
+impl<'a> KeptRows<'a> {
+    /// Only some rows, in the given order.
+    ///
+    /// # Panics
+    /// If one is out of range.
+    pub fn choose(self, rows: &'a [u32]) -> Self {
+        assert!(rows.iter().all(|&row| (row as usize) < self.n), "rows that are there");
+        Self { chosen: Some(rows), n: rows.len(), ..self }
+    }
+
+    /// A chunk of a strip, by its bytes: where it lies or, of chosen rows, put together in `room`.
+    pub fn strip<'r>(self, kernel: Kernel, strip: usize, bytes: Range<usize>, room: &'r mut [u8]) -> &'r [u8]
+    where
+        'a: 'r,
+    {
+        let Some(chosen) = self.chosen else { return &self.kept.strip(strip)[bytes] };
+        let (line, block) = (kernel.line_bytes(), STRIP * kernel.line_bytes());
+        for (i, &row) in chosen[strip * STRIP..].iter().take(STRIP).enumerate() {
+            let from = &self.kept.strip(row as usize / STRIP)[bytes.clone()];
+            for (from, to) in from.chunks_exact(block).zip(room.chunks_exact_mut(block)) {
+                to[i * line..][..line].copy_from_slice(&from[row as usize % STRIP * line..][..line]);
+            }
+        }
+        room
     }
 }
 

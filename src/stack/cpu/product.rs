@@ -16,7 +16,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::kernel::{Kernel, Ready, STRIP, Start, Sums};
-use super::operand::{Aligned, Kept, Right, Rows};
+use super::operand::{Aligned, KeptRows, Right, Rows};
 use super::transpose::transpose;
 
 /// Most strips of left rows that pass for one chunk of right rows.
@@ -28,7 +28,7 @@ pub enum Left<'a> {
     /// To be packed as it is used.
     Rows(Rows<'a>),
     /// Packed before.
-    Kept(&'a Kept),
+    Kept(KeptRows<'a>),
 }
 
 impl Left<'_> {
@@ -64,6 +64,9 @@ pub struct Out<'a> {
 pub fn product(kernel: Kernel, left: Left<'_>, right: &Right, out: Out<'_>, finish: impl Fn(usize, &mut [f32]) + Sync) {
     let target = Target::new(left.n(), right.n, out);
     let strips = left.n().div_ceil(STRIP);
+    if strips == 0 {
+        return;
+    }
     // As many panels for each thread.
     let n_panels = strips.div_ceil(PANEL).next_multiple_of(rayon::current_num_threads());
     let per_panel = strips.div_ceil(n_panels).max(1);
@@ -117,13 +120,13 @@ fn multiply_panel(
             let start = if chunk.start == 0 { Start::Zero } else { Start::Sums };
             let rights = right.chunk(&bytes);
             for (i, sums) in strips.clone().zip(sums.chunks_exact_mut(n_right)) {
+                let room = &mut packed.get_mut()[..bytes.len()];
                 let strip = match left {
                     Left::Rows(rows) => {
-                        let strip = &mut packed.get_mut()[..bytes.len()];
-                        kernel.pack_left(rows.strip(i, chunk.clone()), strip);
-                        strip
+                        kernel.pack_left(rows.strip(i, chunk.clone()), room);
+                        room
                     }
-                    Left::Kept(kept) => &kept.strip(i)[bytes.clone()],
+                    Left::Kept(rows) => rows.strip(kernel, i, bytes.clone(), room),
                 };
                 for (j, (sums, right)) in sums.iter_mut().zip(rights.chunks_exact(bytes.len())).enumerate() {
                     // Weights come from far away: those of the next strip set out while these are used.
@@ -161,6 +164,7 @@ impl Target {
             Layout::ByRight => (n_right, n_left),
             Layout::ByLeft => (n_left, n_right),
         };
+        assert!(columns <= out.stride, "rows that do not overlap");
         assert!(rows == 0 || (rows - 1) * out.stride + columns <= out.values.len(), "room for every product");
         Self { start: out.values.as_mut_ptr(), stride: out.stride, n_left, n_right, layout: out.layout }
     }
@@ -190,6 +194,7 @@ impl Target {
 
 #[cfg(test)]
 mod tests {
+    use super::super::operand::Kept;
     use super::*;
 
     fn numbers(n: usize, seed: u32) -> Vec<f32> {
@@ -248,7 +253,7 @@ mod tests {
                     let kept = Kept::new(kernel, left_rows);
                     let mut again = vec![f32::NAN; n_left * n_right];
                     let to = Out { values: &mut again, stride, layout };
-                    product_here(kernel, Left::Kept(&kept), &packed, to);
+                    product_here(kernel, Left::Kept(kept.rows()), &packed, to);
                     assert_eq!(out, again, "packed before or while it is used, on one thread or several");
                 }
             }
@@ -277,6 +282,12 @@ mod tests {
             }
             let error = worst_error(&out, &picked, &rows(&right, len, len), false);
             assert!(error < tolerance.max(2e-6), "{kernel:?}: {error}");
+            let [mut as_used, mut kept_before] = [(); 2].map(|()| vec![0.0; 35 * 4]);
+            let to = |values| Out { values, stride: 35, layout: Layout::ByLeft };
+            product(kernel, Left::Rows(left_rows), &packed, to(&mut as_used), |_, _| ());
+            let kept = Kept::new(kernel, Rows::new(&left[offset..], 40, len, stride));
+            product(kernel, Left::Kept(kept.rows().choose(&chosen)), &packed, to(&mut kept_before), |_, _| ());
+            assert_eq!(as_used, kept_before, "{kernel:?}: chosen from rows packed before");
         }
     }
 }

@@ -9,6 +9,7 @@
 
 use std::arch::asm;
 use std::arch::x86_64::*;
+use std::marker::PhantomData;
 use std::sync::OnceLock;
 
 use super::bf16::{self, Parts, TILE};
@@ -39,8 +40,8 @@ fn permitted() -> bool {
     false
 }
 
-/// The tile registers of this thread, set up while it lives.
-pub struct Tiles(());
+/// The tile registers of this thread, set up while it lives. A second one on the same thread would take them away.
+pub struct Tiles(PhantomData<*const ()>);
 
 #[repr(C, align(64))]
 struct Setup {
@@ -61,7 +62,7 @@ impl Tiles {
         setup.rows[..8].fill(TILE as u8);
         // SAFETY: the processor has tiles and the setup is one of its palette.
         unsafe { asm!("ldtilecfg [{}]", in(reg) &raw const setup, options(nostack, readonly)) };
-        Self(())
+        Self(PhantomData)
     }
 
     /// To `sums[i][j]` comes the product of row i of the left and row j of the right strip.

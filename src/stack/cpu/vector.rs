@@ -4,16 +4,18 @@ use std::f32::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI, LOG2_E};
 
 use pulp::{Arch, Scalar, Simd, WithSimd};
 
-/// Added to the variance in every layer norm.
-pub const EPSILON: f32 = 1e-5;
+use crate::stack::model::LAYER_NORM_EPSILON;
 
-/// e^x for x ≤ 88, with an error of 1 unit in the last place or so; e^-87.3 for all that is smaller.
+/// e^x for x ≤ 88, with an error of 1 unit in the last place or so; e^-87.3 for all that is smaller. Of what is
+/// not a number nothing else comes.
 ///
 /// x = n ln 2 + r, |r| ≤ ln 2 / 2; e^r is a polynomial of least relative error (3e-9, fitted by
 /// weighted least squares on Chebyshev nodes).
 #[inline(always)]
 pub fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
-    let x = simd.max_f32s(x, simd.splat_f32s(-87.3));
+    // A maximum would take the limit where x is not a number.
+    let least = simd.splat_f32s(-87.3);
+    let x = simd.select_f32s(simd.less_than_f32s(x, least), least, x);
     // Adding 1.5 · 2^23 rounds to a whole number, which then is in the low bits.
     let round = simd.splat_f32s(12_582_912.0);
     let shifted = simd.mul_add_e_f32s(x, simd.splat_f32s(LOG2_E), round);
@@ -166,7 +168,7 @@ impl WithSimd for Normalise<'_> {
             squares = simd.mul_add_e_f32s(off, off, squares);
         }
         let squares = simd.reduce_sum_f32s(squares) + rest.iter().map(|x| (x - mean) * (x - mean)).sum::<f32>();
-        let scale = 1.0 / (squares / n + EPSILON).sqrt();
+        let scale = 1.0 / (squares / n + LAYER_NORM_EPSILON).sqrt();
         for ((x, weight), bias) in x.iter_mut().zip(weight).zip(bias) {
             *x = (*x - mean) * scale * weight + bias;
         }
@@ -223,7 +225,7 @@ mod tests {
     fn a_row_is_normalised() {
         let mut x = [0.5, 1.0, 1.5];
         add_and_normalise(&mut x, &[0.5, 1.0, 1.5], &[1.0, 2.0, 3.0], &[0.0, 0.0, 1.0]);
-        let s = (1.0_f32 / (2.0 / 3.0 + EPSILON)).sqrt();
+        let s = (1.0_f32 / (2.0 / 3.0 + LAYER_NORM_EPSILON)).sqrt();
         for (found, expected) in x.iter().zip([-s, 0.0, 3.0 * s + 1.0]) {
             assert!((found - expected).abs() < 1e-6, "{x:?}");
         }

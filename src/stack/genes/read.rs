@@ -90,13 +90,27 @@ fn pickled(pickle: &Pickle) -> Result<Vec<String>, Problem> {
 }
 
 fn names(pickle: &Pickle, items: &[Ref]) -> Result<Vec<String>, Problem> {
+    // Two bytes of a pickle may stand for a long name, as often as they are repeated.
+    let mut left = MAX_BYTES;
+    let mut room = |bytes: usize| {
+        left = left.checked_sub(bytes).ok_or(Problem::TooLarge)?;
+        Ok(())
+    };
     let name = |(at, item): (usize, &Ref)| match pickle.node(*item) {
-        Node::Text(name) => Ok(name.to_string()),
-        Node::Call { function: Global::NumpyScalar, arguments, .. } => scalar(pickle, *arguments)
-            .ok_or_else(|| Problem::NotNames(format!("item {} is a numpy value that is not a string", at + 1))),
+        Node::Text(name) => room(name.len()).map(|()| name.to_string()),
+        Node::Call { function: Global::NumpyScalar, arguments, .. } => match scalar(pickle, *arguments) {
+            Some((unicode, bytes)) => {
+                room(unicode.bytes).and_then(|()| unicode.decode(bytes).ok_or_else(|| not_text(at)))
+            }
+            None => Err(not_text(at)),
+        },
         _ => Err(Problem::NotNames(format!("item {} is not a string", at + 1))),
     };
     items.iter().enumerate().map(name).collect()
+}
+
+fn not_text(at: usize) -> Problem {
+    Problem::NotNames(format!("item {} is a numpy value that is not a string", at + 1))
 }
 
 /// The state of an array: (version, shape, dtype, column-major, data).
@@ -121,9 +135,9 @@ fn array(pickle: &Pickle, state: Ref) -> Result<Vec<String>, Problem> {
 }
 
 /// `scalar(dtype, bytes)`.
-fn scalar(pickle: &Pickle, arguments: Ref) -> Option<String> {
+fn scalar(pickle: &Pickle, arguments: Ref) -> Option<(Unicode, &[u8])> {
     let &[dtype, data] = pickle.sequence(arguments)? else { return None };
-    unicode(pickle, dtype)?.decode(pickle.bytes(data)?)
+    Some((unicode(pickle, dtype)?, pickle.bytes(data)?))
 }
 
 /// numpy's fixed-width strings: UTF-32, padded with zeros.
@@ -180,6 +194,16 @@ mod tests {
             b"\x80\x02]cnumpy._core.multiarray\nscalar\n(cnumpy\ndtype\n(X\x02\x00\x00\x00U3\x89\x88tR".to_vec();
         bytes.extend(b"(K\x03X\x01\x00\x00\x00>NNNK\x0cK\x04K\x08tbC\x0c\0\0\0I\0\0\0L\0\0\x006tRa.");
         assert_eq!(parsed(&bytes), ["IL6"]);
+    }
+
+    #[test]
+    fn a_short_file_cannot_name_more_than_a_long_one_holds() {
+        let mut bytes = b"\x80\x02X\x00\x00\x01\x00".to_vec();
+        bytes.extend(vec![b'A'; 1 << 16]);
+        bytes.extend(b"q\x000](");
+        let list = |n: usize| [&bytes[..], &b"h\x00".repeat(n), b"e."].concat();
+        assert_eq!(parsed(&list(256)).len(), 256);
+        assert!(matches!(parse(&list(257)), Err(Problem::TooLarge)));
     }
 
     #[test]

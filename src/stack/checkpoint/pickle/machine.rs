@@ -19,12 +19,21 @@ pub(super) struct Machine<'a> {
     /// Heights of the stack where a mark was set.
     marks: Vec<usize>,
     memo: HashMap<u64, Ref>,
+    /// Elements and bytes that calls may still copy.
+    copies_left: usize,
 }
 
 impl<'a> Machine<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
         let input = Cursor::new(bytes);
-        Self { input, nodes: Vec::new(), stack: Vec::new(), marks: Vec::new(), memo: HashMap::new() }
+        Self {
+            input,
+            nodes: Vec::new(),
+            stack: Vec::new(),
+            marks: Vec::new(),
+            memo: HashMap::new(),
+            copies_left: bytes.len(),
+        }
     }
 
     /// Every value, and which of them the pickle stands for.
@@ -215,7 +224,10 @@ impl<'a> Machine<'a> {
     }
 
     /// `OrderedDict([(key, value), …])`.
-    fn ordered(&self, entries: Ref) -> Result<Node, PickleError> {
+    fn ordered(&mut self, entries: Ref) -> Result<Node, PickleError> {
+        if let Node::List(entries) = self.node(entries) {
+            self.copy(entries.len())?;
+        }
         let wrong = || self.damaged("an OrderedDict of something other than pairs");
         let Node::List(entries) = self.node(entries) else { return Err(wrong()) };
         let pair = |entry: &Ref| match self.node(*entry) {
@@ -226,7 +238,10 @@ impl<'a> Machine<'a> {
     }
 
     /// `_codecs.encode(text, 'latin1')`: one byte for each character.
-    fn latin1(&self, text: Ref, encoding: Ref) -> Result<Node, PickleError> {
+    fn latin1(&mut self, text: Ref, encoding: Ref) -> Result<Node, PickleError> {
+        if let Node::Text(text) = self.node(text) {
+            self.copy(text.len())?;
+        }
         match (self.node(text), self.node(encoding)) {
             (Node::Text(text), Node::Text(encoding)) if matches!(&**encoding, "latin1" | "latin-1") => {
                 let bytes: Option<Vec<u8>> = text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect();
@@ -235,6 +250,13 @@ impl<'a> Machine<'a> {
             }
             _ => Err(self.damaged("bytes in another encoding than latin1")),
         }
+    }
+
+    /// Makes room for a copy. Whatever is copied was written in the pickle, and is called for once: copies are
+    /// not longer than the pickle, unless it calls for one again and again to fill the memory.
+    fn copy(&mut self, length: usize) -> Result<(), PickleError> {
+        self.copies_left = self.copies_left.checked_sub(length).ok_or(PickleError::TooLarge)?;
+        Ok(())
     }
 
     /// The state that an object is given.

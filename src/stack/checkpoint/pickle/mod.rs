@@ -188,6 +188,27 @@ mod tests {
         assert_eq!(Pickle::read(&vec![b'N'; MAX_BYTES]).unwrap_err(), PickleError::TooLarge);
     }
 
+    // 4.5 kB of such calls made 4 MB, 200 kB of them 7.5 GiB.
+    #[test]
+    fn what_is_copied_again_and_again_is_too_large() {
+        let mut lists = b"](".to_vec();
+        lists.extend(b"K\x01K\x01\x86".repeat(100));
+        lists.extend(b"eq\x000ccollections\nOrderedDict\nq\x010]");
+        let once = [&lists[..], b"h\x01h\x00\x85R."].concat();
+        assert!(Pickle::read(&once).is_ok());
+        lists.extend(b"h\x01h\x00\x85R".repeat(100));
+        lists.push(b'.');
+        assert_eq!(Pickle::read(&lists).unwrap_err(), PickleError::TooLarge);
+
+        let mut texts = [b"X\x00\x02\x00\x00".to_vec(), vec![b'a'; 512], b"q\x000Vlatin1\nq\x010".to_vec()].concat();
+        texts.extend(b"c_codecs\nencode\nq\x020");
+        let once = [&texts[..], b"h\x02h\x00h\x01\x86R."].concat();
+        assert!(Pickle::read(&once).is_ok());
+        texts.extend(b"h\x02h\x00h\x01\x86R".repeat(10));
+        texts.push(b'.');
+        assert_eq!(Pickle::read(&texts).unwrap_err(), PickleError::TooLarge);
+    }
+
     #[test]
     fn instructions_that_do_not_fit_together_are_damage() {
         for bytes in
