@@ -72,6 +72,8 @@ pub(super) const LAYER_NORM_EPSILON: f32 = 1e-5;
 pub enum Compute {
     /// On the cores of the processor.
     Cpu(Precision),
+    /// There too, in vectors of `f32` alone, as on processors without matrix tiles.
+    Vectors,
     /// In tensors on a device: a GPU, or the CPU to compare with.
     Tensors(Device),
 }
@@ -166,9 +168,10 @@ impl Model {
             kind: checkpoint.kind(),
             network: match compute {
                 Compute::Cpu(precision) => {
-                    let network = cpu::Network::load(checkpoint, *precision)?;
-                    Network::Cpu(Box::new(network.ok_or(ModelError::NoBf16)?))
+                    let kernel = cpu::Kernel::of(*precision).ok_or(ModelError::NoBf16)?;
+                    Network::Cpu(Box::new(cpu::Network::load(checkpoint, kernel)?))
                 }
+                Compute::Vectors => Network::Cpu(Box::new(cpu::Network::load(checkpoint, cpu::Kernel::Lanes)?)),
                 Compute::Tensors(device) => Network::Tensors(tensors::Network::load(checkpoint, device)?),
             },
         })

@@ -11,6 +11,7 @@ use super::dots;
 use super::lanes;
 #[cfg(target_arch = "x86_64")]
 use super::tiles::{self, Tiles};
+use crate::stack::model::Precision;
 
 /// Rows of a strip.
 pub const STRIP: usize = 32;
@@ -32,6 +33,25 @@ pub enum Kernel {
 }
 
 impl Kernel {
+    /// The fastest of a precision, where this processor has an arithmetic for it.
+    pub fn of(precision: Precision) -> Option<Self> {
+        match precision {
+            Precision::F32 => Some(Self::full()),
+            Precision::Bf16 => Self::half(),
+        }
+    }
+
+    /// Whether it multiplies `f32` numbers, rather than what is left of them in `bf16`.
+    pub fn is_full(self) -> bool {
+        match self {
+            Self::Lanes => true,
+            #[cfg(target_arch = "x86_64")]
+            Self::Tiles(parts) => parts == Parts::Three,
+            #[cfg(target_arch = "x86_64")]
+            Self::Dots => false,
+        }
+    }
+
     /// The fastest for `f32` precision on this processor.
     pub fn full() -> Self {
         #[cfg(target_arch = "x86_64")]
@@ -87,6 +107,7 @@ impl Kernel {
         }
     }
 
+    /// Packs up to 32 rows as a left strip.
     pub fn pack_left<'a>(self, rows: impl Iterator<Item = &'a [f32]>, strip: &mut [u8]) {
         match self {
             Self::Lanes => lanes::pack(rows, cast_slice_mut(strip)),
@@ -97,6 +118,7 @@ impl Kernel {
         }
     }
 
+    /// Packs up to 32 rows as a right strip.
     pub fn pack_right<'a>(self, rows: impl Iterator<Item = &'a [f32]>, strip: &mut [u8]) {
         match self {
             Self::Lanes => lanes::pack(rows, cast_slice_mut(strip)),

@@ -31,12 +31,12 @@ use std::time::Instant;
 use rayon::prelude::*;
 
 use self::cell::{Norm, Step, TokenMlp, Within};
-use self::kernel::Kernel;
+pub use self::kernel::Kernel;
 use self::operand::{Kept, Right, Rows};
 use self::product::{Layout, Left, Out, product};
 pub use self::profile::{Profile, Share};
 use super::checkpoint::{Checkpoint, CheckpointError, Kind, Values};
-use super::model::{Block, Precision, See, softplus};
+use super::model::{Block, See, softplus};
 use crate::domain::Csr;
 
 /// The parameters, and room to work.
@@ -115,13 +115,8 @@ struct Workspace {
 }
 
 impl Network {
-    /// Finds every parameter; `None` if this processor has no arithmetic of that precision.
-    pub fn load(checkpoint: &mut Checkpoint, precision: Precision) -> Result<Option<Self>, CheckpointError> {
-        let kernel = match precision {
-            Precision::F32 => Some(Kernel::full()),
-            Precision::Bf16 => Kernel::half(),
-        };
-        let Some(kernel) = kernel else { return Ok(None) };
+    /// Finds every parameter.
+    pub fn load(checkpoint: &mut Checkpoint, kernel: Kernel) -> Result<Self, CheckpointError> {
         let (config, kind) = (checkpoint.config().clone(), checkpoint.kind());
         let (t, d, genes) = (config.token_dim, config.width(), config.n_genes);
         let mut reader = Reader { checkpoint, kernel };
@@ -159,7 +154,7 @@ impl Network {
                 second_bias: reader.copy("cls.2.bias")?[0],
             }),
         };
-        Ok(Some(Self {
+        Ok(Self {
             token_width: t,
             heads: config.n_heads,
             gene_reduction: reader.values("gene_reduction.0.weight")?,
@@ -173,7 +168,7 @@ impl Network {
             aligned,
             workspace: Mutex::default(),
             profile: Profile::default(),
-        }))
+        })
     }
 
     /// Where the time has gone.
@@ -477,7 +472,7 @@ impl Reader<'_> {
 
     /// Weights in lower precision are packed once: that is what they are smaller for.
     fn hold(&self, weight: Stored) -> Weight {
-        if self.kernel == Kernel::full() {
+        if self.kernel.is_full() {
             return Weight::Stored(weight);
         }
         let kept = Kept::new(self.kernel, weight.rows());

@@ -11,14 +11,18 @@ use haystack::stack::genes::{Case, GeneList};
 use haystack::stack::model::{Compute, Model};
 use haystack::stack::windows;
 
+use super::command::Workplace;
+use super::embed::numpy;
 use super::reference::{Tensors, dense, json, models};
 use crate::support::shared;
 
+/// As a user embeds them.
 #[test]
 fn embeddings_of_every_file_form() {
     let Some(folder) = shared("stack/fixtures/public/formats") else { return };
     let tiny = shared("stack/fixtures/public/tiny").unwrap();
-    let model = load(&tiny.join("base.ckpt"));
+    let place = Workplace::from(&tiny);
+    let path = |path: &Path| path.to_str().unwrap().to_owned();
     let stored = Tensors::load(&folder.join("expected_embeddings.safetensors"));
     let cases = json(&folder.join("expected_embeddings.json"));
     let cases = cases.as_object().unwrap();
@@ -26,10 +30,14 @@ fn embeddings_of_every_file_form() {
     for (name, case) in cases {
         let list = case["gene_list"].as_str().unwrap();
         let list = if folder.join(list).is_file() { folder.join(list) } else { tiny.join(list) };
-        let data = human(&folder.join(case["file"].as_str().unwrap()), case["gene_name_col"].as_str());
-        assert_eq!(data.counts.n_rows() as u64, case["rows"].as_u64().unwrap(), "{name}");
-        let counts = GeneList::read(&list).unwrap().align(&data, Case::AsListed).unwrap().counts;
-        stored.check(name, &embeddings(&model, counts));
+        let cells = folder.join(case["file"].as_str().unwrap());
+        let model = ["embed", "--model", &path(&tiny.join("base.ckpt")), "--genes", &path(&list)];
+        let column: Vec<&str> = case["gene_name_col"].as_str().into_iter().flat_map(|c| ["--gene-column", c]).collect();
+        let output = place.run(&[&model[..], &["--cells", &path(&cells), "--output", "e.npy"], &column].concat());
+        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+        let found = numpy(&place.path("e.npy"));
+        assert_eq!(stored.shape(name)[0] as u64, case["rows"].as_u64().unwrap(), "{name}");
+        stored.check(name, &found);
     }
 }
 

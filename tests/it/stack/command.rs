@@ -150,24 +150,123 @@ fn generation_from_file_to_file_is_that_of_the_reference() {
 
 #[test]
 fn drawn_counts_depend_on_the_seed_and_not_on_the_threads() {
+    for folder in models() {
+        let place = Workplace::from(&folder);
+        let (model, genes) = place.flags();
+        let run = |to: &str, seed: &str, threads: &str| {
+            let output = place
+                .command(&["infer", "--prompt", "ctrl.h5ad", "--query", "query.h5ad", "--output", to])
+                .args(["--model", &model, "--genes", &genes, "--seed", seed])
+                .env("RAYON_NUM_THREADS", threads)
+                .output()
+                .unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            let file = File::open(&place.path(to)).unwrap();
+            file.read_rows(&Matrix::X, None).unwrap()
+        };
+        let one = run("one.h5ad", "3", "1");
+        assert!(one.values().iter().all(|value| value.fract() == 0.0 && *value > 0.0));
+        assert_eq!(run("two.h5ad", "3", "2"), one);
+        assert_eq!(run("five.h5ad", "3", "5"), one);
+        assert_ne!(run("other.h5ad", "4", "2"), one);
+    }
+}
+
+#[test]
+fn a_profile_says_where_the_time_went() {
     let place = Workplace::new();
     let (model, genes) = place.flags();
-    let run = |to: &str, seed: &str, threads: &str| {
-        let output = place
-            .command(&["infer", "--prompt", "ctrl.h5ad", "--query", "query.h5ad", "--output", to, "--model", &model])
-            .args(["--genes", &genes, "--seed", seed, "--batch-size", threads])
-            .env("RAYON_NUM_THREADS", threads)
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let file = File::open(&place.path(to)).unwrap();
-        file.read_rows(&Matrix::X, None).unwrap()
+    let files = ["infer", "--prompt", "ctrl.h5ad", "--query", "query.h5ad", "--output", "out.h5ad"];
+    let output = place.run(&[&files[..], &["--model", &model, "--genes", &genes, "--profile"]].concat());
+    let said = String::from_utf8(output.stderr).unwrap();
+    let seconds = |part: &str| -> f64 {
+        let line = said.lines().find(|line| line.starts_with(part)).unwrap_or_else(|| panic!("{part}: {said}"));
+        line[part.len()..].split_whitespace().next().unwrap().parse().unwrap()
     };
-    let one = run("one.h5ad", "3", "1");
-    assert!(one.values().iter().all(|value| value.fract() == 0.0 && *value > 0.0));
-    assert_eq!(run("two.h5ad", "3", "2"), one);
-    assert_eq!(run("four.h5ad", "3", "4"), one);
-    assert_ne!(run("other.h5ad", "4", "2"), one);
+    let parts = [
+        "tokens",
+        "inside cells",
+        "between cells: qkv",
+        "between cells: attention",
+        "between cells: projection",
+        "between cells: norm",
+        "logits",
+        "head: hidden",
+        "head: scales",
+        "head: softmax",
+        "head: dispersions",
+        "head: medians",
+    ];
+    let sum: f64 = parts.iter().map(|part| seconds(part)).sum();
+    assert!((sum - seconds("all parts")).abs() < 0.0005 * (parts.len() + 1) as f64, "{said}");
+    assert!(said.contains("GFLOP/s") && said.contains("This machine multiplies large matrices at"), "{said}");
+}
+
+/// Splits go to a folder, which may not be where the prompt is: a split could replace it.
+#[test]
+fn no_output_replaces_an_input() {
+    let place = Workplace::new();
+    let (model, genes) = place.flags();
+    let donors = place.path("donors");
+    fs::create_dir(&donors).unwrap();
+    fs::copy(place.model.join("base.h5ad"), donors.join("ctrl.h5ad")).unwrap();
+    let before = fs::read(donors.join("ctrl.h5ad")).unwrap();
+    let files = ["--prompt", "donors/ctrl.h5ad", "--query", "query.h5ad", "--model", &model, "--genes", &genes];
+    let splits = ["--split-column", "donor", "--output-dir", "donors"];
+    let (code, said) = place.fails(&[&files[..], &splits].concat());
+    assert_eq!(code, 2, "{said}");
+    assert!(said.contains("donors/ctrl.h5ad would be written over an input"), "{said}");
+    assert_eq!(fs::read(donors.join("ctrl.h5ad")).unwrap(), before);
+    assert_eq!(fs::read_dir(&donors).unwrap().count(), 1);
+    // An address of a folder is one, not a folder called file:.
+    let address = format!("file://{}", place.path("by-address").display());
+    place.infer(&[&files[..], &["--split-column", "donor", "--output-dir", &address]].concat());
+    assert!(place.path("by-address/ctrl.h5ad").is_file());
+}
+
+/// The query's symbols stand in a column; the baseline beside STACK still finds the prompt's genes.
+#[test]
+fn both_methods_take_files_indexed_by_other_names() {
+    let place = Workplace::new();
+    let (model, genes) = place.flags();
+    for name in ["Drug_A_1", "ctrl", "query"] {
+        let file = File::open(&place.path(&format!("{name}.h5ad"))).unwrap();
+        let matrix = if file.raw_var().is_some() { Matrix::RawX } else { Matrix::X };
+        let data = file.read_expression(&matrix, None, None).unwrap();
+        let var = Table {
+            index: data.genes.iter().map(|gene| format!("ENSG_{gene}")).collect(),
+            columns: vec![(
+                "gene_symbol".to_owned(),
+                anndata::Column::Strings(data.genes.iter().cloned().map(Some).collect()),
+            )],
+            ..Table::default()
+        };
+        let obs = Table { index: data.cells, ..Table::default() };
+        let renamed = AnnData { obs, var, x: Some(Numbers::Sparse(data.counts)), ..AnnData::default() };
+        anndata::write(&place.path(&format!("{name}_ens.h5ad")), &renamed).unwrap();
+    }
+    let at = |name: &str| Location::Path(place.path(name));
+    let arm = |name: &str, method| Arm {
+        name: name.to_owned(),
+        method,
+        prompt: at("Drug_A_1_ens.h5ad"),
+        split: None,
+        control: Some(at("ctrl_ens.h5ad")),
+        output: at(&format!("{name}.h5ad")),
+    };
+    let request = InferRequest {
+        model: Some(Location::Path(model.into())),
+        genes: Some(Location::Path(genes.into())),
+        query: at("query_ens.h5ad"),
+        arms: vec![arm("stack", Method::Stack), arm("baseline", Method::MeanShift)],
+        sampling: Sampling { diffusion_steps: 1, ..Sampling::default() },
+        summary: None,
+    };
+    fs::write(place.path("request.json"), serde_json::to_vec(&request).unwrap()).unwrap();
+    place.infer(&["--request", "request.json"]);
+    let names = |name: &str| File::open(&place.path(name)).unwrap().var().index().unwrap();
+    assert!(names("baseline.h5ad").iter().all(|name| name.starts_with("ENSG_")));
+    assert!(names("stack.h5ad").iter().all(|name| !name.starts_with("ENSG_")));
 }
 
 /// Import once, then one job with a STACK arm for each prompt and a baseline, from a stored request.

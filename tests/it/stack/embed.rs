@@ -41,7 +41,7 @@ fn embed(place: &Workplace, checkpoint: &Path, adata: &Path, output: &str, more:
 }
 
 /// The numbers of a `.npy` file of `f32`.
-fn numpy(path: &Path) -> Vec<f32> {
+pub fn numpy(path: &Path) -> Vec<f32> {
     let bytes = fs::read(path).unwrap();
     let start = 10 + usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
     bytes[start..].as_chunks().0.iter().map(|&word| f32::from_le_bytes(word)).collect()

@@ -1,5 +1,6 @@
 //! Every number of the network and the generation against the reference package.
 
+use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -8,13 +9,16 @@ use haystack::domain::inference::{Mode, Sampling};
 use haystack::stack::checkpoint::{Checkpoint, Kind};
 use haystack::stack::generate::{Counts, Generation, Known, Pass, Progress, Query, Settings};
 use haystack::stack::genes::GeneList;
-use haystack::stack::model::{Block, Compute, Model};
+use haystack::stack::model::{Block, Compute, Model, ModelError, Precision};
 use haystack::stack::schedule::{ContextRatio, Split};
 use haystack::stack::spool::{Budget, Spool};
 use haystack::stack::windows;
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 
-use super::reference::{Tensors, computes, dense, json, models, rows};
+use super::reference::{TOLERANCE, Tensors, computes, dense, json, models, row_error, rows};
+use crate::support::fixture;
 
 #[test]
 fn forward_pass_of_the_base_model() {
@@ -240,6 +244,78 @@ fn check_generation(mode: Mode, file: &str) {
         assert!(generation.advance(|_: Progress| ControlFlow::Continue(())).unwrap().is_none());
         stored.check_rows("final_test_counts", &dense(generation.profile().in_memory().unwrap()));
     }
+}
+
+/// Rounding to 8 bits goes in, an error of a percent or so comes out; of chosen genes the same dispersions as of all.
+#[test]
+fn lower_precision_is_near_the_reference() {
+    let compute = Compute::Cpu(Precision::Bf16);
+    for folder in models() {
+        let mut checkpoint = Checkpoint::open(&folder.join("icl.safetensors")).unwrap();
+        let model = match Model::load(&mut checkpoint, &compute) {
+            Ok(model) => model,
+            Err(ModelError::NoBf16) => return println!("!!! SKIPPED: this processor cannot multiply bf16 numbers"),
+            Err(error) => panic!("{error}"),
+        };
+        let (stored, inputs) = (Tensors::load(&folder.join("incontext_mean.safetensors")), Inputs::load(&folder));
+        let about = &json(&folder.join("incontext_mean.json"))["a"];
+        let ratio = |key: &str| about[key].as_f64().unwrap();
+        let split =
+            Split::new(model.config().n_cells, ratio("prompt_ratio"), ContextRatio::Double(ratio("context_ratio")));
+        let query = Spool::from(inputs.query.clone());
+        let pass = run(&model, &inputs.base, &query, split.unwrap(), about["random_seed"].as_u64().unwrap());
+        let (means, thetas) = predict_all(&pass, &model, inputs.query.n_rows());
+        let error = row_error(&means, &stored.values("a.predict_mean"), model.config().n_genes);
+        let theta_error = row_error(&thetas, &stored.values("a.window_theta"), model.config().n_genes);
+        println!("{}: bf16 means {error:.1e}, dispersions {theta_error:.1e}", folder.display());
+        assert!(error < 3e-2 && theta_error < 3e-2, "means {error}, dispersions {theta_error}");
+        assert!(error > TOLERANCE, "it was computed in full precision");
+        let some: Vec<u32> = all_genes(&model).into_iter().filter(|gene| gene % 3 == 1).collect();
+        let chosen: Vec<f32> = some.iter().map(|&gene| thetas[gene as usize]).collect();
+        assert_eq!(pass.dispersions(&model, 0, &some).unwrap(), chosen);
+    }
+}
+
+/// One number of one parameter after the other is none: nothing plausible is made of it.
+#[test]
+fn damaged_weights_give_no_numbers() {
+    let folder = fixture("stack/tiny");
+    let bytes = fs::read(folder.join("icl.safetensors")).unwrap();
+    let counts = Tensors::load(&folder.join("aligned_inputs.safetensors")).counts("test_counts");
+    let damaged = tempfile::tempdir().unwrap();
+    fs::copy(folder.join("config.json"), damaged.path().join("config.json")).unwrap();
+    let path = damaged.path().join("icl.safetensors");
+    let tensors = SafeTensors::deserialize(&bytes).unwrap();
+    for (name, tensor) in tensors.tensors() {
+        let mut values = tensor.data().to_vec();
+        // Of the first map the column of a gene that is expressed; zeros are not multiplied.
+        let at = if name == "gene_reduction.0.weight" { counts.row(0).0[0] as usize } else { 0 };
+        values[4 * at..4 * at + 4].copy_from_slice(&f32::NAN.to_le_bytes());
+        let views = tensors.tensors().into_iter().map(|(other, view)| {
+            let data = if other == name { &values } else { view.data() };
+            (other, TensorView::new(Dtype::F32, view.shape().to_vec(), data).unwrap())
+        });
+        fs::write(&path, safetensors::serialize(views.collect::<Vec<_>>(), None).unwrap()).unwrap();
+        for compute in computes().into_iter().chain(half()) {
+            let model = load(&path, &compute);
+            let split = Split::new(model.config().n_cells, 0.25, ContextRatio::Double(0.25)).unwrap();
+            let rows: Vec<usize> = (0..model.config().n_cells).collect();
+            let found =
+                model.embed(model.tokens(&counts, &rows).unwrap(), split.n_context, split.n_prompt).and_then(|e| {
+                    model.query_logits(&e, split.n_context)?;
+                    model.scales(&e)?;
+                    model.median_dispersions(&e, &all_genes(&model))
+                });
+            assert!(matches!(found, Err(ModelError::NotFinite { .. })), "{name} {compute:?}: {found:?}");
+        }
+    }
+}
+
+/// Lower precision, where this processor has it.
+fn half() -> Option<Compute> {
+    let compute = Compute::Cpu(Precision::Bf16);
+    let mut checkpoint = Checkpoint::open(&fixture("stack/tiny/icl.safetensors")).unwrap();
+    Model::load(&mut checkpoint, &compute).is_ok().then_some(compute)
 }
 
 struct Inputs {

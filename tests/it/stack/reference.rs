@@ -27,7 +27,8 @@ pub fn models() -> Vec<PathBuf> {
 /// The ways to compute that this machine has.
 pub fn computes() -> Vec<Compute> {
     let gpu = cfg!(feature = "cuda").then(|| Device::new_cuda(0).ok()).flatten();
-    [Compute::default(), Compute::Tensors(Device::Cpu)].into_iter().chain(gpu.map(Compute::Tensors)).collect()
+    let everywhere = [Compute::default(), Compute::Vectors, Compute::Tensors(Device::Cpu)];
+    everywhere.into_iter().chain(gpu.map(Compute::Tensors)).collect()
 }
 
 /// Named tensors of a safetensors file.

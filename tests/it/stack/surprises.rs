@@ -13,7 +13,7 @@
 //! | 9 | some arguments decide nothing | taken and ignored; `--device` is honoured | `splits::every_donor_gets_the_file_of_the_reference`, [`a_device_that_is_not_there_is_said`] |
 //! | 10 | without a prompt nothing is masked | same | [`without_a_prompt_everyone_sees_everyone`]; `parity` (setting without `attn_mask`) |
 //! | 11 | few query cells: fails | they are repeated in turn | [`two_query_cells_are_enough`]; `windows::tests` |
-//! | 12 | a share outside 0 to 1, or nothing masked: fails | clamped; nothing is replaced | `schedule::tests::the_share_to_replace_is_kept_within_bounds` |
+//! | 12 | a share outside 0 to 1, or nothing masked: fails | clamped; nothing is replaced | `schedule::tests::the_share_to_replace_is_kept_within_bounds`, [`where_nothing_is_masked_nothing_is_replaced`] |
 //! | 13 | the share can exceed 1 by rounding in `f64` | cast to `f32` first | `numeric::thresholds_are_numpys_float32_quantiles` |
 //! | 14 | other organisms: left out of embeddings, generation fails | left out, with their rows of the table; an error that says so | `embed::only_human_cells_are_embedded_and_keep_their_names`, `command::input_that_cannot_be_used_is_refused_by_name` |
 //! | 15 | `raw` on an AnnData in memory fails late | not applicable: files only, and of those `raw/X` is taken | `command::generation_from_file_to_file_is_that_of_the_reference` |
@@ -35,7 +35,7 @@ use std::ops::ControlFlow;
 use haystack::anndata::{self, AnnData, Column, File, Matrix, Numbers, Table};
 use haystack::domain::Csr;
 use haystack::domain::inference::{Mode, Sampling};
-use haystack::stack::generate::{Counts, GenerateError, Known, Pass, Query, Settings, generate};
+use haystack::stack::generate::{Counts, GenerateError, Generation, Known, Pass, Query, Settings, generate};
 use haystack::stack::genes::GeneList;
 use haystack::stack::model::{Model, States};
 use haystack::stack::schedule::{ContextRatio, Split};
@@ -147,6 +147,37 @@ fn a_device_that_is_not_there_is_said() {
     assert_eq!(code, 2);
     assert!(said.contains("no GPU can be used") && said.contains("--device auto or cpu"), "{said}");
     assert!(!said.contains("panicked"), "{said}");
+    // Left to choose, it takes the processor and says so.
+    let output = place.run(&[&["infer"], &files[..], &flags[..4], &["--device", "auto"]].concat());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("computing on the CPU, because no GPU can be used"), "{said}");
+}
+
+/// A single query cell is replaced in the first step; where it then looks done nothing is masked in the second.
+#[test]
+fn where_nothing_is_masked_nothing_is_replaced() {
+    each(|model, counts| {
+        let genes = GeneList::read(&fixture("stack/tiny/genes.pkl")).unwrap();
+        let sampling = Sampling { diffusion_steps: 2, ..Sampling::default() };
+        let settings = Settings { sampling: &sampling, counts: Counts::Mean, budget: Budget::unlimited() };
+        let mut done = 0;
+        for cell in 0..counts.n_rows() {
+            let query = Spool::from(counts.select_rows(&[cell]));
+            let mut generation = Generation::new(model, &genes, counts, query, &settings).unwrap();
+            let first = generation.advance(|_| ControlFlow::Continue(())).unwrap().unwrap();
+            assert_eq!(first.kept, [false]);
+            if generation.masked() == [true] {
+                continue;
+            }
+            done += 1;
+            let before = generation.profile().clone();
+            let second = generation.advance(|_| ControlFlow::Continue(())).unwrap().unwrap();
+            assert_eq!(second.kept, [true]);
+            assert_eq!(generation.profile().in_memory(), before.in_memory());
+            assert_eq!(generation.masked(), [second.logits.unwrap()[0] > 0.0]);
+        }
+        assert!(done > 0, "some cells look done");
+    });
 }
 
 /// A gene that comes twice, the right counts in the later column; an index with a name of its own.
