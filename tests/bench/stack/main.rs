@@ -69,28 +69,27 @@ fn main() -> Result<()> {
     for &threads in &args.threads {
         for precision in &args.precision {
             println!("\n{precision}, {threads} threads");
-            let mut ours = Side::ours(&input, &scratch.path().join("ours.h5ad"), threads, &args.device)?;
-            let mut peer = match args.alone {
-                true => None,
-                false => Some(Side::peer(&input, &scratch.path().join("peer.h5ad"), threads, &args.device)?),
-            };
-            // Both have their memory and libraries before anything is measured.
-            if let Err(error) = ours.ask::<f64>(json!({"do": "load", "precision": precision})) {
-                println!("\n!!! SKIPPED: {error:#}\n");
-                continue;
-            }
-            let mut pair = Pair { ours: &mut ours, peer: peer.as_mut(), threads, precision };
-            if wanted("load") {
-                bench.measure(&mut pair, "load", "checkpoint to model", args.repeats)?;
-            }
-            if wanted("window") {
-                bench.measure(&mut pair, "window", "one window of 512 cells, full pass", args.repeats)?;
-                bench.remember(&mut pair, "window")?;
-            }
-            if wanted("generation") {
-                let what = "512 query cells, 5 steps, loading included";
-                bench.measure(&mut pair, "generation", what, args.generations)?;
-                bench.remember(&mut pair, "generation")?;
+            for (part, what, repeats) in [
+                ("load", "checkpoint to model", args.repeats),
+                ("window", "one window of 512 cells, full pass", args.repeats),
+                ("generation", "512 query cells, 5 steps, loading included", args.generations),
+            ] {
+                if !wanted(part) {
+                    continue;
+                }
+                // Processes of their own, so that the memory is that of this part.
+                let mut ours = Side::ours(&input, &scratch.path().join("ours.h5ad"), threads, &args.device)?;
+                let mut peer = match args.alone {
+                    true => None,
+                    false => Some(Side::peer(&input, &scratch.path().join("peer.h5ad"), threads, &args.device)?),
+                };
+                // Both have their libraries before anything is measured.
+                if let Err(error) = ours.ask::<f64>(json!({"do": "load", "precision": precision})) {
+                    println!("\n!!! SKIPPED: {error:#}\n");
+                    continue;
+                }
+                let mut pair = Pair { ours: &mut ours, peer: peer.as_mut(), threads, precision };
+                bench.measure(&mut pair, part, what, repeats)?;
             }
         }
     }
@@ -117,14 +116,11 @@ impl Bench {
     /// Runs a part on both sides in turn, after a first time that is not counted.
     fn measure(&mut self, pair: &mut Pair, part: &str, what: &str, repeats: usize) -> Result<()> {
         let request = json!({"do": part, "precision": pair.precision});
-        let mut first = Vec::new();
-        // A generation is long enough that its first time is like the others.
-        if part != "generation" {
-            first.push(pair.ours.ask::<f64>(request.clone())?);
-            if let Some(peer) = &mut pair.peer {
-                first.push(peer.ask(request.clone())?);
-            }
+        let mut first = vec![pair.ours.ask::<f64>(request.clone())?];
+        if let Some(peer) = &mut pair.peer {
+            first.push(peer.ask(request.clone())?);
         }
+        self.remember(pair, part)?;
         let differences = match (part, &mut pair.peer) {
             ("window", Some(peer)) => differences(pair.ours, peer, pair.precision)?,
             _ => BTreeMap::new(),
@@ -162,7 +158,7 @@ impl Bench {
         Ok(())
     }
 
-    /// The largest memory either side has had so far.
+    /// The largest memory either side has had, as a program has that does this once.
     fn remember(&mut self, pair: &mut Pair, after: &str) -> Result<()> {
         let ours: u64 = pair.ours.ask(json!({"do": "memory"}))?;
         let peer: Option<u64> = pair.peer.as_mut().map(|peer| peer.ask(json!({"do": "memory"}))).transpose()?;
