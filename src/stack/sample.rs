@@ -32,8 +32,8 @@ pub fn is_zero(mean: f32, level: f64) -> bool {
 
 /// The count of a level that [`is_zero`] does not decide.
 ///
-/// Small counts, and those that are rarely above 0, are found by walking up the distribution to the
-/// level; others are drawn as Poisson(Gamma(theta, mean/theta)) until one is above 0.
+/// Counts of a small mean are found by walking up the distribution to the level; others are drawn as
+/// Poisson(Gamma(theta, mean/theta)) until one is above 0. Where that takes many draws it is asked for as rarely.
 pub fn negative_binomial_at(mean: f32, theta: f32, level: f64, generator: &mut impl Rng) -> f32 {
     let (mean, theta) = (f64::from(mean), f64::from(theta));
     if !(mean > 0.0 && theta > 0.0) {
@@ -43,7 +43,7 @@ pub fn negative_binomial_at(mean: f32, theta: f32, level: f64, generator: &mut i
     if level < zero {
         return 0.0;
     }
-    if mean <= WALKED_MEAN || zero > 0.95 {
+    if mean <= WALKED_MEAN {
         return walk(mean, theta, zero, level) as f32;
     }
     let Ok(gamma) = Gamma::new(theta, mean / theta) else { return 0.0 };
@@ -114,6 +114,8 @@ mod tests {
             assert_eq!(negative_binomial_at(1.0, 1.0, level - 1e-9, &mut generator), (k - 1) as f32);
         }
         assert!(negative_binomial_at(40.0, 1e-9, 1.0 - f64::EPSILON, &mut generator).is_finite());
+        // Rarely above 0, then large: a walk there would be one of a hundred million steps.
+        assert!(negative_binomial_at(1e6, 1e-3, 0.9999, &mut generator) > 0.0);
     }
 
     // The share rounded up of n draws has a standard error of sqrt(.25 * .75 / n).

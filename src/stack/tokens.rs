@@ -43,7 +43,8 @@ impl Tokens {
         let mut fresh: Vec<(usize, usize)> = cells.iter().copied().zip(rows.iter().copied()).collect();
         fresh.retain(|(cell, _)| self.cells[*cell].is_none());
         fresh.sort_unstable();
-        fresh.dedup();
+        // A cell may have come with several rows, which are the same.
+        fresh.dedup_by_key(|(cell, _)| *cell);
         if !fresh.is_empty() {
             let rows: Vec<usize> = fresh.iter().map(|(_, row)| *row).collect();
             let tokens = model.tokens(counts, &rows)?;
