@@ -186,7 +186,7 @@ pub async fn predictors(State(parts): State<Arc<Parts>>) -> Result<axum::Json<Pr
         method: "mean-shift",
         model: None,
         licence: None,
-        default: parts.config.predictor == Predictor::MeanShift,
+        default: parts.config.predictor == Predictor::MeanShift {},
     }];
     for (name, about) in models(&parts).await? {
         predictors.push(HeldPredictor {

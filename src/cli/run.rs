@@ -70,7 +70,7 @@ pub async fn run(args: Args, config: Config) -> Result {
         control_strategy: args.control_strategy.unwrap_or(defaults.control_strategy),
         predictor: match (args.model, args.baseline) {
             (Some(model), _) => Predictor::Stack { model },
-            (None, true) => Predictor::MeanShift,
+            (None, true) => Predictor::MeanShift {},
             (None, false) => defaults.predictor,
         },
         max_iterations: args.max_iterations.unwrap_or(defaults.max_iterations),

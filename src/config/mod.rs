@@ -365,7 +365,7 @@ impl WrittenPredictor {
     fn parse(self) -> Result<Predictor, Error> {
         use crate::domain::inference::Method;
         match (self.method, set(&self.model)) {
-            (Method::MeanShift, _) => Ok(Predictor::MeanShift),
+            (Method::MeanShift, _) => Ok(Predictor::MeanShift {}),
             (Method::Stack, Some(model)) => Ok(Predictor::Stack { model: model.to_owned() }),
             (Method::Stack, None) => Err(Error::value(
                 "predictor.model",
@@ -403,7 +403,7 @@ mod tests {
         assert!(
             matches!(&config.objects.store, Store::Folder { path, .. } if path == Path::new("/nowhere/haystack/objects"))
         );
-        assert_eq!(config.predictor, Predictor::MeanShift);
+        assert_eq!(config.predictor, Predictor::MeanShift {});
         assert_eq!((config.iteration.max_iterations, config.iteration.score_threshold), (5, 7));
         assert_eq!((config.iteration.plateau_window, config.iteration.min_improvement), (3, 1));
         let retrieval = &config.retrieval;

@@ -302,7 +302,7 @@ async fn the_environment_of_a_job_chooses_its_control() {
         let run = RunId::random();
         let settings = Settings {
             control_strategy: ControlStrategy::SyntheticControl,
-            predictor: Predictor::MeanShift,
+            predictor: Predictor::MeanShift {},
             max_iterations: 1,
             score_threshold: 7,
             seed: 1,

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::UnknownWord;
+use super::word::{self, UnknownWord};
 
 /// Where a run is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -100,11 +100,7 @@ impl FromStr for Lifecycle {
     type Err = UnknownWord;
 
     fn from_str(word: &str) -> Result<Self, UnknownWord> {
-        Self::ALL.into_iter().find(|state| state.as_str() == word).ok_or_else(|| UnknownWord {
-            word: word.to_owned(),
-            what: "run state",
-            expected: Self::ALL.map(Self::as_str).join(", "),
-        })
+        word::find(&Self::ALL, Self::as_str, "run state", word)
     }
 }
 
@@ -125,9 +121,6 @@ pub enum Status {
 }
 
 impl Status {
-    /// Every status.
-    pub const ALL: [Self; 5] = [Self::Pending, Self::Running, Self::Completed, Self::Failed, Self::Cancelled];
-
     /// The word.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -142,18 +135,6 @@ impl Status {
     /// Whether nothing more will happen.
     pub fn is_finished(self) -> bool {
         matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
-    }
-}
-
-impl FromStr for Status {
-    type Err = UnknownWord;
-
-    fn from_str(word: &str) -> Result<Self, UnknownWord> {
-        Self::ALL.into_iter().find(|status| status.as_str() == word).ok_or_else(|| UnknownWord {
-            word: word.to_owned(),
-            what: "run status",
-            expected: Self::ALL.map(Self::as_str).join(", "),
-        })
     }
 }
 
@@ -221,11 +202,7 @@ impl FromStr for Phase {
     type Err = UnknownWord;
 
     fn from_str(word: &str) -> Result<Self, UnknownWord> {
-        Self::ALL.into_iter().find(|phase| phase.as_str() == word).ok_or_else(|| UnknownWord {
-            word: word.to_owned(),
-            what: "phase",
-            expected: Self::ALL.map(Self::as_str).join(", "),
-        })
+        word::find(&Self::ALL, Self::as_str, "phase", word)
     }
 }
 

@@ -4,11 +4,12 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::UnknownWord;
+use super::word::{self, UnknownWord};
 use crate::domain::evaluation::Criteria;
 use crate::domain::inference::Method;
 
-/// What the user decided when the run was created. All within limits once built.
+/// What the user decided when the run was created. [`Settings::checked`] gives those whose counts are within
+/// their limits; the thresholds in `criteria` are checked where they are read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
     /// Synthetic control or query cells.
@@ -51,15 +52,15 @@ impl Settings {
 
 /// Which predictor answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "method", rename_all = "kebab-case")]
+#[serde(tag = "method", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Predictor {
     /// STACK with an imported model.
     Stack {
         /// The name it was imported under.
         model: String,
     },
-    /// The mean shift alone.
-    MeanShift,
+    /// The mean shift alone. With braces, because a variant without them would take any field.
+    MeanShift {},
 }
 
 impl Predictor {
@@ -67,7 +68,7 @@ impl Predictor {
     pub fn method(&self) -> Method {
         match self {
             Self::Stack { .. } => Method::Stack,
-            Self::MeanShift => Method::MeanShift,
+            Self::MeanShift {} => Method::MeanShift,
         }
     }
 }
@@ -97,13 +98,7 @@ impl FromStr for ControlStrategy {
     type Err = UnknownWord;
 
     fn from_str(word: &str) -> Result<Self, UnknownWord> {
-        [Self::SyntheticControl, Self::QueryAsControl].into_iter().find(|s| s.as_str() == word).ok_or_else(|| {
-            UnknownWord {
-                word: word.to_owned(),
-                what: "control strategy",
-                expected: "synthetic_control, query_as_control".into(),
-            }
-        })
+        word::find(&[Self::SyntheticControl, Self::QueryAsControl], Self::as_str, "control strategy", word)
     }
 }
 
@@ -118,18 +113,20 @@ pub enum Measured {
     Use,
 }
 
+impl Measured {
+    /// The stored word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::HoldOut => "hold-out",
+            Self::Use => "use",
+        }
+    }
+}
+
 impl FromStr for Measured {
     type Err = UnknownWord;
 
     fn from_str(word: &str) -> Result<Self, UnknownWord> {
-        match word {
-            "hold-out" => Ok(Self::HoldOut),
-            "use" => Ok(Self::Use),
-            _ => Err(UnknownWord {
-                word: word.to_owned(),
-                what: "way to treat measured cells",
-                expected: "hold-out, use".into(),
-            }),
-        }
+        word::find(&[Self::HoldOut, Self::Use], Self::as_str, "way to treat measured cells", word)
     }
 }

@@ -33,7 +33,7 @@ pub fn methods(report: &Report) -> Vec<String> {
                 sampling.seed
             )
         }
-        (Predictor::MeanShift, _) => format!(
+        (Predictor::MeanShift {}, _) => format!(
             "The response was predicted by the mean shift: query counts moved by the mean log-difference between the \
              prompt and its paired control, seed {}.",
             sampling.seed
@@ -72,7 +72,7 @@ pub fn limits(report: &Report) -> Vec<String> {
          read as error rates; use them to rank."
             .to_owned(),
     ];
-    if report.settings.predictor != Predictor::MeanShift && !outperforms(report) {
+    if !matches!(report.settings.predictor, Predictor::MeanShift {}) && !outperforms(report) {
         limits.push(
             "The mean-shift baseline scores as well or better here, so the model adds nothing that the score can show."
                 .to_owned(),

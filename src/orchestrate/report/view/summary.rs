@@ -93,7 +93,7 @@ fn score_sentences(report: &Report) -> String {
     let n = report.iterations.len();
     let tries = if n == 1 { "after one iteration".to_owned() } else { format!("after {n} iterations") };
     let stop = report.result.termination_reason.in_words();
-    let baseline_answers = report.settings.predictor == Predictor::MeanShift;
+    let baseline_answers = report.settings.predictor == Predictor::MeanShift {};
     match (answer, baseline) {
         (None, _) => format!(
             "No part of the score could be measured, so the prediction stands without one. The run ended {tries}: {stop}."
@@ -157,7 +157,7 @@ pub fn facts(report: &Report) -> Vec<Row> {
 fn predictor(report: &Report) -> String {
     match &report.settings.predictor {
         Predictor::Stack { model } => format!("STACK, model {model}"),
-        Predictor::MeanShift => "mean shift (baseline)".into(),
+        Predictor::MeanShift {} => "mean shift (baseline)".into(),
     }
 }
 
