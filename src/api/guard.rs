@@ -1,13 +1,14 @@
-//! Requests that name a host this server does not have are turned away.
+//! Requests that pages elsewhere make a browser send are turned away.
 //!
-//! A page elsewhere can make a browser send requests to a loopback address under a name of its own
-//! (DNS rebinding). The name it used is in the `Host` header, and it is not one of ours.
+//! Such a page can reach a loopback address under a name of its own (DNS rebinding): the name it used is in
+//! the `Host` header, and it is not one of ours. Under our own name it can send a `POST` without reading the
+//! answer; then the browser says in `Sec-Fetch-Site` that another site asks.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 
@@ -27,6 +28,23 @@ pub async fn known_host(State(parts): State<Arc<Parts>>, request: Request, next:
     }
     let detail = format!("This server is not called '{named}'; set server.public_url if it should be.");
     problem(StatusCode::MISDIRECTED_REQUEST, detail)
+}
+
+/// Lets a request that may change something pass unless it comes from a page of another site, the configured
+/// origins aside. Programs that are no browsers do not say where they come from.
+pub async fn own_pages(State(parts): State<Arc<Parts>>, request: Request, next: Next) -> Response {
+    let only_reads = [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());
+    if only_reads || is_of_ours(request.headers(), &parts.config.server.allowed_origins) {
+        return next.run(request).await;
+    }
+    let detail = "Pages of other sites may not do this; set server.allowed_origins if yours should.";
+    problem(StatusCode::FORBIDDEN, detail.to_owned())
+}
+
+fn is_of_ours(headers: &HeaderMap, allowed: &[String]) -> bool {
+    let named = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let is_own = named("sec-fetch-site").is_none_or(|site| matches!(site, "same-origin" | "none"));
+    is_own || named(header::ORIGIN.as_str()).is_some_and(|origin| allowed.iter().any(|ours| ours == origin))
 }
 
 /// `localhost:8080` is `localhost`, `[::1]:8080` is `::1`.

@@ -38,7 +38,7 @@ use crate::executor::Executor;
 use crate::knowledge::Latest;
 use crate::objects::Objects;
 
-pub use watch::{settle_abandoned_runs, watch_abandoned_runs};
+pub use watch::{Unfinished, settle_abandoned_runs, watch_abandoned_runs};
 
 /// What the handlers work with.
 pub struct Parts {
@@ -96,6 +96,7 @@ pub fn router(parts: Parts) -> Router {
         .method_not_allowed_fallback(async || {
             error::problem(StatusCode::METHOD_NOT_ALLOWED, "This address does not take that method.".into())
         })
+        .layer(middleware::from_fn_with_state(parts.clone(), guard::own_pages))
         .layer(middleware::from_fn_with_state(parts.clone(), guard::known_host))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(middleware::from_fn_with_state(REQUEST_TIMEOUT, timeout::in_time))

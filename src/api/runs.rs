@@ -8,6 +8,7 @@ use axum::response::IntoResponse;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use crate::database::Database;
 use crate::database::runs::RunRecord;
 use crate::domain::RunId;
 use crate::domain::evaluation::Criteria;
@@ -207,12 +208,29 @@ pub async fn create(
     let settings = settings(&parts, body)?;
     check_predictor(&parts, &settings.predictor).await?;
     let id = RunId::random();
-    parts.database.create_run(&id, &user, &question, &settings, &Executor::owner()).await?;
-    match parts.executor.submit(&Job::Orchestrate { run: id.clone() }).await {
+    // In a task of its own: a client that leaves ends the request, and a stored run must be started too.
+    let (database, executor) = (parts.database.clone(), parts.executor.clone());
+    let start = start(database, executor, id.clone(), user.clone(), question, settings);
+    tokio::spawn(start).await.map_err(ApiError::internal)??;
+    let status = RunStatus::of(&parts, record(&parts, &id, &user).await?).await?;
+    Ok((StatusCode::CREATED, [(header::LOCATION, format!("/api/v1/runs/{id}"))], axum::Json(status)))
+}
+
+/// Stores a run and starts its process.
+async fn start(
+    database: Database,
+    executor: Executor,
+    id: RunId,
+    user: String,
+    question: String,
+    settings: Settings,
+) -> Result<(), ApiError> {
+    database.create_run(&id, &user, &question, &settings, &Executor::owner()).await?;
+    match executor.submit(&Job::Orchestrate { run: id.clone() }).await {
         Ok(job) => {
-            let attached = parts.database.attach_job(&id, &job).await;
-            watch::watch(parts.database.clone(), parts.executor.clone(), id.clone(), job);
-            attached?;
+            let attached = database.attach_job(&id, &job).await;
+            watch::watch(database, executor, id, job);
+            Ok(attached?)
         }
         Err(error) => {
             let failure = Failure {
@@ -220,13 +238,11 @@ pub async fn create(
                 message: "the run could not be started".into(),
                 hint: Some("look at the server's log, then ask again".into()),
             };
-            parts.database.fail_run(&id, &failure).await?;
+            database.fail_run(&id, &failure).await?;
             let public = format!("Run {id} could not be started; ask again in a while.");
-            return Err(ApiError::Unavailable { public, private: error.to_string() });
+            Err(ApiError::Unavailable { public, private: error.to_string() })
         }
     }
-    let status = RunStatus::of(&parts, record(&parts, &id, &user).await?).await?;
-    Ok((StatusCode::CREATED, [(header::LOCATION, format!("/api/v1/runs/{id}"))], axum::Json(status)))
 }
 
 /// List your runs, newest first

@@ -1,5 +1,7 @@
-//! Runs whose process ended without finishing them are failed, so that no run waits for ever.
+//! Runs whose process on this machine ended without finishing them are failed. Those of another machine are
+//! left to the server there; here it cannot be seen whether they are at work.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use crate::database::Database;
@@ -10,28 +12,47 @@ use crate::executor::{Error, Executor, JobStatus};
 /// How often the runs of other processes are looked at.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// Ends every run whose process is gone without having finished it, as that of a server or a
-/// `haystack run` that was killed. Gives the number of unfinished runs that are still worked on, here
-/// or on another machine.
-pub async fn settle_abandoned_runs(database: &Database, executor: &Executor) -> crate::database::Result<usize> {
-    let mut at_work = 0;
+/// The unfinished runs that are not settled here.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Unfinished {
+    /// At work on this machine.
+    pub here: Vec<RunId>,
+    /// Of another machine, at work or not.
+    pub elsewhere: Vec<RunId>,
+}
+
+/// Ends every run whose process on this machine is gone without having finished it, as that of a server or
+/// a `haystack run` that was killed. Gives the others.
+pub async fn settle_abandoned_runs(database: &Database, executor: &Executor) -> crate::database::Result<Unfinished> {
+    let mut unfinished = Unfinished::default();
     for (run, job) in database.runs_in_progress().await? {
         match executor.status(&job).await {
             Ok(JobStatus::Gone) => settle(database, &run, Err(Error::Gone(job.0))).await?,
-            // Known to be at work; or ended a moment ago, and [`watch`] knows how; or on another machine.
-            Ok(_) | Err(_) => at_work += 1,
+            // Known to be at work; or ended a moment ago, and [`watch`] knows how.
+            Ok(_) => unfinished.here.push(run),
+            Err(_) => unfinished.elsewhere.push(run),
         }
     }
-    Ok(at_work)
+    Ok(unfinished)
 }
 
-/// Does so again and again in the background.
+/// Does so again and again in the background. Says once of each run of another machine that it is left to that.
 pub fn watch_abandoned_runs(database: Database, executor: Executor) {
     tokio::spawn(async move {
+        let mut told = HashSet::new();
         loop {
             tokio::time::sleep(LOOK).await;
-            if let Err(error) = settle_abandoned_runs(&database, &executor).await {
-                tracing::warn!(%error, "whether runs were abandoned cannot be seen at the moment");
+            match settle_abandoned_runs(&database, &executor).await {
+                Ok(unfinished) => {
+                    // Those that are finished by now need not be remembered.
+                    told.retain(|run| unfinished.elsewhere.contains(run));
+                    for run in unfinished.elsewhere {
+                        if told.insert(run.clone()) {
+                            tracing::info!(run.id = %run, "run {run} is in the hands of another machine and left to it");
+                        }
+                    }
+                }
+                Err(error) => tracing::warn!(%error, "whether runs were abandoned cannot be seen at the moment"),
             }
         }
     });

@@ -24,9 +24,9 @@ pub async fn run(_: Args, config: Config) -> Result {
     let database = open::database(&config).await?;
     let executor = Executor::local(&config)?;
     let objects = open::objects(&config)?;
-    let at_work = api::settle_abandoned_runs(&database, &executor).await?;
+    let at_work = api::settle_abandoned_runs(&database, &executor).await?.here.len();
     if at_work > 0 {
-        tracing::info!("runs in progress when this server started: {at_work}");
+        tracing::info!("runs in progress on this machine when this server started: {at_work}");
     }
     api::watch_abandoned_runs(database.clone(), executor.clone());
     let (atlas, knowledge) =

@@ -1,6 +1,7 @@
 //! The HTTP API of a running server, on both databases.
 
 use std::process::Command;
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::Router;
@@ -104,6 +105,11 @@ async fn a_wrong_body_is_told_which_field_and_what_it_takes() {
             json!({"predictor": "stack"}),
             "predictor cannot be \"stack\"; it takes an object: '{\"method\": \"stack\", \"model\": NAME}'",
         ),
+        (
+            json!({"predictor": {"method": "mean-shift", "model": "x"}}),
+            "predictor cannot be {\"method\":\"mean-shift\",\"model\":\"x\"}; it takes an object",
+        ),
+        (json!({"predictor": {"method": "stack", "model": "x", "seed": 1}}), "\"seed\":1}; it takes an object"),
         (json!({"predictor": {"method": "stack"}}), "predictor cannot be {\"method\":\"stack\"}; it takes an object"),
         (
             json!({"enable_pathway_enrichment": "no"}),
@@ -211,6 +217,71 @@ async fn pages_of_configured_origins_alone_may_call() {
     assert_eq!(ask(&open, "GET", "/api/v1/runs/x", OURS).await, (404, Some(OURS.into())), "errors can be read too");
     assert_eq!(ask(&open, "GET", "/api/v1/health", "https://evil.example").await, (200, None));
     assert_eq!(ask(&open, "OPTIONS", "/api/v1/runs/", "https://evil.example").await.1, None);
+}
+
+/// As a browser sends it for a form or a script of a page elsewhere, which cannot read the answer.
+#[tokio::test]
+async fn pages_of_other_sites_cannot_cancel_a_run() {
+    let database = databases().await.swap_remove(0);
+    let home = tempfile::tempdir().unwrap();
+    const OURS: &str = "https://console.example.org";
+    let (router, _) = routes_with(home.path(), &database, "exit 0", &[("HAYSTACK__SERVER__ALLOWED_ORIGINS", OURS)]);
+    let ask = async |method: &str, headers: &[(&str, &str)]| {
+        let mut request = Request::builder().method(method).header("host", "localhost");
+        request = request.uri(match method {
+            "POST" => "/api/v1/runs/run_0123456789ab/cancel",
+            _ => "/api/v1/health",
+        });
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap().status().as_u16()
+    };
+    let site = |site| ("sec-fetch-site", site);
+    for elsewhere in ["cross-site", "same-site"] {
+        assert_eq!(ask("POST", &[site(elsewhere), ("origin", "https://evil.example")]).await, 403);
+        assert_eq!(ask("POST", &[site(elsewhere)]).await, 403);
+        assert_eq!(ask("POST", &[site(elsewhere), ("origin", OURS)]).await, 404, "it may, and there is no such run");
+        assert_eq!(ask("GET", &[site(elsewhere)]).await, 200, "a link from elsewhere");
+    }
+    for ours in [&[][..], &[site("same-origin")], &[site("none")]] {
+        assert_eq!(ask("POST", ours).await, 404, "{ours:?}");
+    }
+}
+
+/// Leaves at each moment at which a request waits for something, one after the other.
+#[tokio::test]
+async fn a_client_that_leaves_does_not_leave_a_run_that_waits_for_ever() {
+    let database = databases().await.swap_remove(0);
+    let home = tempfile::tempdir().unwrap();
+    let (router, _) = routes(home.path(), &database, "exit 3");
+    let mut left = 0;
+    loop {
+        let request = Request::builder().method("POST").uri("/api/v1/runs/").header("host", "localhost");
+        let request = request.header("content-type", "application/json");
+        let body = Body::from(json!({"query": QUESTION}).to_string());
+        let mut answer = Box::pin(router.clone().oneshot(request.body(body).unwrap()));
+        let mut polls = 0;
+        let answered = std::future::poll_fn(|context| {
+            polls += 1;
+            match answer.as_mut().poll(context) {
+                Poll::Ready(_) => Poll::Ready(true),
+                Poll::Pending if polls > left => Poll::Ready(false),
+                Poll::Pending => Poll::Pending,
+            }
+        });
+        if answered.await {
+            break;
+        }
+        left += 1;
+    }
+    assert!(left > 1, "the request never waited");
+    let (runs, total) = database.list_runs("local@localhost", None, 1, 100).await.unwrap();
+    assert!(total > 0);
+    for run in runs {
+        let status = finished(&router, run.id.as_str()).await;
+        assert_eq!(status["status"], "failed", "{status}");
+    }
 }
 
 #[tokio::test]
@@ -426,7 +497,9 @@ async fn runs_that_a_killed_server_left_behind_are_failed() {
         let job = JobHandle("local:another-machine:4000000:1".into());
         database.create_run(&elsewhere, user, QUESTION, &settings, &job).await.unwrap();
         let (router, executor) = routes(home.path(), &database, "exit 0");
-        assert_eq!(api::settle_abandoned_runs(&database, &executor).await.unwrap(), 2, "{}", database.kind);
+        let unfinished = api::settle_abandoned_runs(&database, &executor).await.unwrap();
+        let expected = api::Unfinished { here: vec![own.clone()], elsewhere: vec![elsewhere.clone()] };
+        assert_eq!(unfinished, expected, "{}", database.kind);
         let status = call(&router, "GET", &format!("/api/v1/runs/{left}"), json!({})).await;
         assert_eq!(status["status"], "failed", "{status}");
         assert!(status["error_message"].as_str().unwrap().contains("was stopped before"), "{status}");
