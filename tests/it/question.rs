@@ -1,7 +1,7 @@
 //! Questions as people ask them, and what is understood of them.
 
 use haystack::domain::run::FailureKind::{self, EntityResolutionError, QueryParsingError};
-use haystack::knowledge::question::{Holdings, understand_with};
+use haystack::knowledge::question::{Holdings, understand};
 use haystack::knowledge::{Knowledge, Parts, Source, gmt, obo, perturbations};
 
 use crate::support::shared;
@@ -138,7 +138,7 @@ fn questions_are_understood_in_many_ways_of_asking() {
     let all = [Some(starter()), releases()];
     let cases = all.iter().flatten().flat_map(|knowledge| UNDERSTOOD.map(|case| (knowledge, case)));
     for (knowledge, (question, cell_type, perturbation)) in cases {
-        match understand_with(knowledge, &holdings, question) {
+        match understand(knowledge, &holdings, question) {
             Ok(query) => {
                 let found = query.perturbation.as_ref().map_or("", |p| &p.name);
                 let task = query.task.as_str();
@@ -200,7 +200,7 @@ fn what_is_not_understood_is_refused_with_the_words_and_what_they_may_mean() {
     let all = [Some(starter()), releases()];
     let cases = all.iter().flatten().flat_map(|knowledge| REFUSED.map(|case| (knowledge, case)));
     for (knowledge, (question, kind, words)) in cases {
-        match understand_with(knowledge, &holdings, question) {
+        match understand(knowledge, &holdings, question) {
             Ok(query) => {
                 let found = query.perturbation.as_ref().map(|p| &p.name);
                 wrong.push(format!("{question}\n   understood: {:?}, {found:?}", query.cell_type));
@@ -217,9 +217,30 @@ fn what_is_not_understood_is_refused_with_the_words_and_what_they_may_mean() {
 }
 
 #[test]
+fn an_organism_is_refused_only_where_all_that_is_held_is_known_to_be_another() {
+    let knowledge = starter();
+    let ask = |held: &[&str], organism: &str| {
+        let organisms = held.iter().map(|&name| name.to_owned()).collect();
+        let question = format!("How would the {organism} B cell respond to interferon beta?");
+        understand(&knowledge, &Holdings { organisms, ..holdings() }, &question)
+    };
+    for held in [&["GRCh38"][..], &["hg19", "mm10"], &["Homo_sapiens"], &["Homo sapiens", "my own spelling"]] {
+        assert_eq!(ask(held, "human").unwrap().notes, Vec::<String>::new(), "{held:?}");
+    }
+    for held in [&["GRCh38"][..], &["Homo sapiens", "Danio rerio"]] {
+        let failure = ask(held, "mouse").unwrap_err();
+        assert!(failure.message.contains(&held.join(" and ")), "{failure}");
+    }
+    // An atlas may mean mice by it.
+    let notes = ask(&["Homo sapiens", "my own spelling"], "mouse").unwrap().notes.join("; ");
+    assert!(notes.contains("not taken into account: 'mouse'"), "{notes}");
+    assert!(ask(&["GRCm38"], "human").is_err());
+}
+
+#[test]
 fn context_decides_the_task() {
     let (knowledge, holdings) = (starter(), holdings());
-    let task = |question: &str| understand_with(&knowledge, &holdings, question).unwrap();
+    let task = |question: &str| understand(&knowledge, &holdings, question).unwrap();
     let query = task("How would the macrophages of donor KD_047 with chronic kidney disease respond to IFN-gamma?");
     assert_eq!(query.task.as_str(), "perturbation_novel_samples");
     assert_eq!(query.donor.as_deref(), Some("KD_047"));
@@ -249,7 +270,7 @@ fn context_decides_the_task() {
 #[test]
 fn notes_say_how_names_were_read_and_what_was_left_out() {
     let (knowledge, holdings) = (starter(), holdings());
-    let notes = |question: &str| understand_with(&knowledge, &holdings, question).unwrap().notes;
+    let notes = |question: &str| understand(&knowledge, &holdings, question).unwrap().notes;
     assert_eq!(notes("How would the B cell respond to interferon beta?"), Vec::<String>::new());
     assert_eq!(notes("How would the human B cell respond to interferon beta?"), Vec::<String>::new());
     let all = notes("How would exhausted B cells respond to IFNb after 24 hours?").join("; ");

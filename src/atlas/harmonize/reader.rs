@@ -7,6 +7,7 @@ use crate::atlas::coded::Coded;
 use crate::atlas::mapping::{Mapping, Source};
 use crate::atlas::treatment::Treatment;
 use crate::atlas::tuples;
+use crate::domain::Organism;
 use crate::domain::cells::Condition;
 use crate::domain::datasets::{ControlTaken, Field, FieldTaken, ImportSummary, LabelTaken};
 use crate::domain::terms::{Label, Term};
@@ -191,7 +192,9 @@ impl<'a, E: From<Error>> Reader<'a, E> {
             return Err(Error::Organisms(listed(organisms.into_iter().map(String::as_str))).into());
         }
         self.summary.organism = organisms.first().map(|organism| (*organism).clone());
-        if let Some(organism) = organisms.first().filter(|organism| !is_human(organism)) {
+        if let Some(organism) =
+            organisms.first().filter(|organism| !Organism::named(organism).is_some_and(Organism::is_human))
+        {
             self.summary
                 .notes
                 .push(format!("the organism is {organism}; genes are matched by upper-case symbol all the same"));
@@ -271,8 +274,4 @@ fn check_cell_type_ids(column: &str, ids: &Labels) -> Result<(), Error> {
         }),
         None => Ok(()),
     }
-}
-
-fn is_human(organism: &str) -> bool {
-    ["homo sapiens", "human", "ncbitaxon:9606", "hsapiens"].contains(&organism.trim().to_lowercase().as_str())
 }

@@ -5,7 +5,6 @@
 //! question is worth nothing.
 
 mod names;
-mod organism;
 mod slots;
 mod words;
 
@@ -13,6 +12,7 @@ use std::ops::Range;
 
 use super::normalize;
 use super::{Candidate, How, Kind, Knowledge, Resolution};
+use crate::domain::organism::{ORGANISMS, Organism};
 use crate::domain::query::{StructuredQuery, Task};
 use crate::domain::run::{Failure, FailureKind};
 use crate::domain::terms::PerturbationKind;
@@ -57,15 +57,10 @@ pub fn check(question: &str) -> Result<&str, Failure> {
     Ok(question)
 }
 
-/// Understands a question by what we know alone. See [`understand_with`].
-pub fn understand(knowledge: &Knowledge, question: &str) -> Result<StructuredQuery, Failure> {
-    understand_with(knowledge, &Holdings::default(), question)
-}
-
-/// Understands a question (see [`understand_with`]) and makes sure that it is of a kind that can be
+/// Understands a question (see [`understand`]) and makes sure that it is of a kind that can be
 /// answered.
 pub fn answerable(knowledge: &Knowledge, holdings: &Holdings, question: &str) -> Result<StructuredQuery, Failure> {
-    let query = understand_with(knowledge, holdings, question)?;
+    let query = understand(knowledge, holdings, question)?;
     if query.task.is_perturbational() {
         return Ok(query);
     }
@@ -82,7 +77,7 @@ pub fn answerable(knowledge: &Knowledge, holdings: &Holdings, question: &str) ->
 /// `QueryParsingError` if it is too short, too long or not about one cell type and one perturbation
 /// (or donor, or data set); `EntityResolutionError`, with the words and what they may have meant, if it
 /// names something we do not hold.
-pub fn understand_with(knowledge: &Knowledge, holdings: &Holdings, question: &str) -> Result<StructuredQuery, Failure> {
+pub fn understand(knowledge: &Knowledge, holdings: &Holdings, question: &str) -> Result<StructuredQuery, Failure> {
     let question = check(question)?;
     if !knowledge.has_ontology("CL") {
         return Err(Failure {
@@ -377,11 +372,15 @@ impl Reading<'_> {
 
     /// The word that names an organism, where one does.
     fn organism(&self) -> Result<Option<&str>, Failure> {
-        let Some((word, organism)) = organism::find(&self.words) else { return Ok(None) };
-        if self.holdings.organisms.iter().any(|held| organism.is_called(held)) {
+        let find = |organism: &'static Organism| Some((self.words.find(0, organism.called)?, organism));
+        let Some((run, organism)) = ORGANISMS.iter().find_map(find) else { return Ok(None) };
+        let word = self.words.text(&run);
+        let held: Vec<Option<&Organism>> = self.holdings.organisms.iter().map(|held| Organism::named(held)).collect();
+        if held.contains(&Some(organism)) {
             return Ok(Some(word));
         }
-        if self.holdings.organisms.is_empty() {
+        // One that the data call by a name we do not know may be the one that is meant.
+        if held.is_empty() || held.contains(&None) {
             return Ok(None);
         }
         let held = self.holdings.organisms.join(" and ");
