@@ -213,14 +213,10 @@ impl Names {
     /// The term a name stands for, or the several it may stand for; `None` if no name is the same
     /// after normalisation. Never by likeness.
     pub fn look_up(&self, text: &str) -> Option<Resolution> {
-        if let Some(&at) = self.by_id.get(&text.trim().replacen('_', ":", 1).to_lowercase()) {
+        if let Some(at) = self.very(text) {
             return Some(self.resolved(at, How::Exact, 1.0));
         }
-        let spelled = self.spelled.get(&folded(text));
-        let spelled = |rank: Rank| spelled.map_or(Vec::new(), |hits| with_rank(hits, rank));
-        if let [only] = spelled(Rank::Label)[..] {
-            return Some(self.resolved(only, How::Exact, 1.0));
-        }
+        let spelled = self.spelled.get(&folded(text)).map_or(Vec::new(), |hits| with_rank(hits, Rank::Exact));
         let words = words(self.kind, text);
         if words.is_empty() {
             return None;
@@ -234,16 +230,16 @@ impl Names {
             let hits = || maps.into_iter().zip(&keys).filter_map(|(map, key)| map.get(key));
             // A label, our own table, and then what the ontology lists as the same.
             if let Some([only]) = hits().map(|hits| with_rank(hits, Rank::Label)).find(|f| !f.is_empty()).as_deref() {
-                let how = if spelled(Rank::Exact).contains(only) { How::Synonym } else { How::Normalised };
+                let how = if spelled.contains(only) { How::Synonym } else { How::Normalised };
                 return Some(self.resolved(*only, how, score));
             }
             if let Some(found) = keys.iter().find_map(|key| self.curated.get(key)) {
                 return Some(self.answer(found, How::Synonym, 0.98));
             }
             if step == 0 {
-                match spelled(Rank::Exact)[..] {
+                match &spelled[..] {
                     [] => {}
-                    ref found => return Some(self.answer(found, How::Synonym, 0.98)),
+                    found => return Some(self.answer(found, How::Synonym, 0.98)),
                 }
             }
             for rank in [Rank::Exact, Rank::Relaxed] {
@@ -269,6 +265,17 @@ impl Names {
             }
         }
         ambiguous
+    }
+
+    /// The term with this id or this very name.
+    pub(super) fn very(&self, text: &str) -> Option<u32> {
+        if let Some(&at) = self.by_id.get(&text.trim().replacen('_', ":", 1).to_lowercase()) {
+            return Some(at);
+        }
+        match with_rank(self.spelled.get(&folded(text))?, Rank::Label)[..] {
+            [only] => Some(only),
+            _ => None,
+        }
     }
 
     fn answer(&self, found: &[u32], how: How, score: f64) -> Resolution {

@@ -148,17 +148,6 @@ impl Names {
         })
     }
 
-    /// The term with this id or this very name.
-    fn very(&self, text: &str) -> Option<u32> {
-        if let Some(&at) = self.by_id.get(&text.trim().replacen('_', ":", 1).to_lowercase()) {
-            return Some(at);
-        }
-        match with_rank(self.spelled.get(&folded(text))?, Rank::Label)[..] {
-            [only] => Some(only),
-            _ => None,
-        }
-    }
-
     /// The one term of which a name has just these words, in any order and with slips of the finger; or
     /// else the terms with the nearest names.
     fn slipped(&self, text: &str) -> std::result::Result<Resolution, Resolution> {
