@@ -27,6 +27,7 @@ mod source;
 pub mod starter;
 mod table;
 mod targets;
+mod unpack;
 mod variants;
 mod vocabulary;
 mod weigh;

@@ -1,13 +1,10 @@
 //! A source file: its text, unpacked if it was packed (gzip, Zstandard, zip), and its fingerprint.
 
-use std::fs::File;
-use std::io::{BufReader, Read};
 use std::path::Path;
 
-use flate2::bufread::{DeflateDecoder, MultiGzDecoder};
 use sha2::{Digest, Sha256};
 
-use super::{Error, Result};
+use super::{Error, Result, unpack};
 
 /// The largest text read, unpacked. The largest release in use (MONDO with all axioms) has 0.1 GiB.
 const MAX_BYTES: u64 = 1 << 30;
@@ -26,33 +23,19 @@ pub struct Source {
 impl Source {
     /// Reads a file. How it is packed is told by its content, not its name.
     pub fn read(path: &Path) -> Result<Self> {
+        Self::read_within(path, MAX_BYTES)
+    }
+
+    fn read_within(path: &Path, limit: u64) -> Result<Self> {
         let name = path.display().to_string();
-        let cannot_read = |source| Error::Read { name: name.clone(), source };
-        let mut head = [0; 4];
-        let file = File::open(path).map_err(cannot_read)?;
-        let n_head = read_head(&file, &mut head).map_err(cannot_read)?;
-        if head == *b"PK\x03\x04" {
-            let bytes = read_zip(path).map_err(cannot_read)?;
-            return Self::from_bytes(name, bytes);
+        match unpack::read(path, limit) {
+            Ok(bytes) if bytes.len() as u64 > limit => Err(Error::TooLarge { name, limit }),
+            Ok(bytes) => Self::from_bytes(name, bytes),
+            Err(source) => Err(Error::Read { name, source }),
         }
-        let whole = head[..n_head].chain(BufReader::new(file));
-        let reader: Box<dyn Read> = match head {
-            [0x1f, 0x8b, ..] => Box::new(MultiGzDecoder::new(BufReader::new(whole))),
-            [0x28, 0xb5, 0x2f, 0xfd] => {
-                let decoder = ruzstd::decoding::StreamingDecoder::new(whole);
-                Box::new(decoder.map_err(|error| cannot_read(std::io::Error::other(error)))?)
-            }
-            _ => Box::new(whole),
-        };
-        let mut bytes = Vec::new();
-        reader.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(cannot_read)?;
-        Self::from_bytes(name, bytes)
     }
 
     fn from_bytes(name: String, bytes: Vec<u8>) -> Result<Self> {
-        if bytes.len() as u64 > MAX_BYTES {
-            return Err(Error::TooLarge { name, limit: MAX_BYTES });
-        }
         let text = String::from_utf8(bytes).map_err(|error| {
             let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
             let line = valid.iter().filter(|&&byte| byte == b'\n').count() + 1;
@@ -89,41 +72,9 @@ impl Source {
     }
 }
 
-/// The one file of a zip archive, checked against its checksum.
-fn read_zip(path: &Path) -> std::io::Result<Vec<u8>> {
-    let mut archive = zip::ZipArchive::new(File::open(path)?)?;
-    if archive.len() != 1 {
-        return Err(std::io::Error::other(format!("the archive has {} files; one is expected", archive.len())));
-    }
-    let file = archive.by_index_raw(0)?;
-    let (expected, is_stored) = (file.crc32(), file.compression() == zip::CompressionMethod::Stored);
-    let mut bytes = Vec::new();
-    match is_stored {
-        true => file.take(MAX_BYTES + 1).read_to_end(&mut bytes)?,
-        false => DeflateDecoder::new(BufReader::new(file)).take(MAX_BYTES + 1).read_to_end(&mut bytes)?,
-    };
-    let mut crc = flate2::Crc::new();
-    crc.update(&bytes);
-    match crc.sum() == expected {
-        true => Ok(bytes),
-        false => Err(std::io::Error::other("the archive is damaged: its checksum does not fit")),
-    }
-}
-
-/// Fills the head as far as the file goes.
-fn read_head(mut file: &File, head: &mut [u8]) -> std::io::Result<usize> {
-    let mut filled = 0;
-    while filled < head.len() {
-        match file.read(&mut head[filled..])? {
-            0 => break,
-            n => filled += n,
-        }
-    }
-    Ok(filled)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
     use std::io::Write;
 
     use flate2::{Compression, write::GzEncoder};
@@ -156,10 +107,39 @@ mod tests {
         let error = Source::read(&path).unwrap_err();
         assert!(format!("{error:?}").contains("checksum"), "{error:?}");
 
-        // The Zstandard frame of 'two' as one raw block (RFC 8878): magic, header, block, content.
-        let frame = [0x28, 0xb5, 0x2f, 0xfd, 0x20, 0x03, 0x19, 0x00, 0x00, b't', b'w', b'o'];
-        std::fs::write(&path, frame).unwrap();
-        assert_eq!(Source::read(&path).unwrap().text, "two");
+        // The Zstandard frame of 'two' as one raw block (RFC 8878): magic, header, block, content; then one to
+        // skip, and what `zstandard.ZstdCompressor(write_checksum=True)` of Python makes of 'three\n'.
+        let two = [0x28, 0xb5, 0x2f, 0xfd, 0x20, 0x03, 0x19, 0x00, 0x00, b't', b'w', b'o'];
+        let skipped = [0x53, 0x2a, 0x4d, 0x18, 0x02, 0x00, 0x00, 0x00, b'?', b'?'];
+        let three = hex::decode("28b52ffd240631000074687265650ad706fd28").unwrap();
+        let read = |frames: &[&[u8]]| {
+            std::fs::write(&path, frames.concat()).unwrap();
+            Source::read(&path).map(|source| source.text)
+        };
+        assert_eq!(read(&[&two]).unwrap(), "two");
+        assert_eq!(read(&[&two, &skipped, &three]).unwrap(), "twothree\n");
+        assert_eq!(read(&[&skipped, &three]).unwrap(), "three\n");
+        let mut other = three.clone();
+        other[10] ^= 1;
+        for damaged in [&[&two[..], &other][..], &[&two, &three[..17]], &[&two, b"rest"], &[&two, &skipped[..9]]] {
+            assert!(matches!(read(damaged), Err(Error::Read { .. })), "{damaged:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_too_large_is_not_called_damaged() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("large");
+        let text = "one\ntwo\n".repeat(20);
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+        gzip.write_all(text.as_bytes()).unwrap();
+        let frame = [&[0x28, 0xb5, 0x2f, 0xfd, 0x20, 160, 0x01, 0x05, 0x00][..], text.as_bytes()].concat();
+        for packed in [text.clone().into_bytes(), gzip.finish().unwrap(), zipped(&text, &text), frame] {
+            std::fs::write(&path, packed).unwrap();
+            assert_eq!(Source::read_within(&path, 160).unwrap().text, text);
+            let error = Source::read_within(&path, 159).unwrap_err();
+            assert!(matches!(error, Error::TooLarge { limit: 159, .. }), "{error}");
+        }
     }
 
     /// A zip archive of one deflated file with the checksum of `checked`, laid out by hand (APPNOTE 4.3).
