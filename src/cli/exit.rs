@@ -215,6 +215,7 @@ impl From<database::Error> for Error {
         let kind = match &error {
             _ if error.is_transient() => Kind::TryAgain,
             database::Error::Address(_)
+            | database::Error::InMemory(_)
             | database::Error::Absent { .. }
             | database::Error::Schema(_)
             | database::Error::Open { .. } => Kind::Usage,

@@ -6,6 +6,9 @@ pub enum Error {
     /// The address is not one we can use.
     #[error("'{0}' is not a database address; use sqlite:///path/to/haystack.db or postgres://user@host/name")]
     Address(String),
+    /// The address names no file.
+    #[error("{0} is a database in memory, which no other connection could see; use sqlite:///path/to/haystack.db")]
+    InMemory(String),
     /// The server or file could not be opened.
     #[error("cannot open the database at {place}")]
     Open {
@@ -68,7 +71,12 @@ impl Error {
         match self {
             Self::Open { source, .. } | Self::Query(source) => may_pass(source),
             Self::Busy { .. } => true,
-            Self::Address(_) | Self::Absent { .. } | Self::Schema(_) | Self::Stored { .. } | Self::Lock { .. } => false,
+            Self::Address(_)
+            | Self::InMemory(_)
+            | Self::Absent { .. }
+            | Self::Schema(_)
+            | Self::Stored { .. }
+            | Self::Lock { .. } => false,
         }
     }
 }

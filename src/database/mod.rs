@@ -17,6 +17,7 @@ mod schema;
 use std::sync::Arc;
 
 use sqlx::any::AnyPoolOptions;
+use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Any, AnyConnection, AnyPool, Connection, Transaction};
 
 pub use error::{Error, Result};
@@ -30,6 +31,20 @@ pub enum Dialect {
     Sqlite,
     /// A PostgreSQL server.
     Postgres,
+}
+
+impl Dialect {
+    fn of(url: &str) -> Result<Self> {
+        match url.split_once("://") {
+            Some(("sqlite", rest)) => {
+                let (file, parameters) = rest.split_once('?').unwrap_or((rest, ""));
+                let in_memory = file == ":memory:" || parameters.split('&').any(|one| one == "mode=memory");
+                if in_memory { Err(Error::InMemory(shown_address(url))) } else { Ok(Self::Sqlite) }
+            }
+            Some(("postgres" | "postgresql", _)) => Ok(Self::Postgres),
+            _ => Err(Error::Address(shown_address(url))),
+        }
+    }
 }
 
 /// A pool of connections.
@@ -52,20 +67,20 @@ impl Database {
 
     /// The same, but an absent SQLite file is an error.
     pub async fn open_existing(url: &str) -> Result<Self> {
-        let file = url.strip_prefix("sqlite://").map(|rest| rest.split('?').next().unwrap_or(rest));
-        if file.is_some_and(|file| !std::path::Path::new(file).exists()) {
-            return Err(Error::Absent { place: shown_address(url) });
+        let place = || shown_address(url);
+        if Dialect::of(url)? == Dialect::Sqlite {
+            // As the driver reads it: in an address, a name may be written with percent signs.
+            let options: SqliteConnectOptions = url.parse().map_err(|source| Error::Open { place: place(), source })?;
+            if !options.get_filename().exists() {
+                return Err(Error::Absent { place: place() });
+            }
         }
         Self::open_as(url, "rw").await
     }
 
     async fn open_as(url: &str, sqlite_mode: &str) -> Result<Self> {
         sqlx::any::install_default_drivers();
-        let dialect = match url.split_once("://") {
-            Some(("sqlite", _)) => Dialect::Sqlite,
-            Some(("postgres" | "postgresql", _)) => Dialect::Postgres,
-            _ => return Err(Error::Address(shown_address(url))),
-        };
+        let dialect = Dialect::of(url)?;
         let address = match dialect {
             Dialect::Sqlite if !url.contains('?') => format!("{url}?mode={sqlite_mode}"),
             _ => url.to_owned(),

@@ -57,9 +57,9 @@ impl Database {
     }
 
     async fn apply(&self) -> Result<usize> {
-        let before = self.schema_version().await?;
-        if before > newest() {
-            return Err(self.too_new(before));
+        let before = self.applied().await?;
+        if let Some(&newer) = before.iter().max().filter(|&&step| step > newest()) {
+            return Err(self.too_new(newer));
         }
         let steps = STEPS.map(|(number, name, sqlite, postgres)| {
             let sql = match self.dialect {
@@ -70,7 +70,7 @@ impl Database {
         });
         let migrator = Migrator::with_migrations(steps.into());
         migrator.run(&self.pool).await.map_err(|error| Error::Schema(format!("cannot update the schema: {error}")))?;
-        Ok((newest() - before) as usize)
+        Ok(STEPS.len() - before.len())
     }
 
     /// Fails unless the schema is the one this program was built for.
@@ -98,18 +98,29 @@ impl Database {
         ))
     }
 
-    /// Number of the last step that was applied, 0 for an empty database.
+    /// Number of the last step that was applied with all before it, or of a newer one than we know; 0 for an
+    /// empty database.
     pub async fn schema_version(&self) -> Result<i64> {
+        let applied = self.applied().await?;
+        if let Some(&newer) = applied.iter().max().filter(|&&step| step > newest()) {
+            return Ok(newer);
+        }
+        let whole = STEPS.iter().map(|step| step.0).take_while(|step| applied.contains(step));
+        Ok(whole.last().unwrap_or(0))
+    }
+
+    /// Numbers of the steps that were applied.
+    async fn applied(&self) -> Result<Vec<i64>> {
         let known = match self.dialect {
             Dialect::Sqlite => "SELECT count(*) FROM sqlite_master WHERE name = '_sqlx_migrations'",
             Dialect::Postgres => "SELECT count(*) FROM pg_tables WHERE tablename = '_sqlx_migrations'",
         };
         let known: i64 = sqlx::query_scalar(known).fetch_one(&self.pool).await?;
         if known == 0 {
-            return Ok(0);
+            return Ok(Vec::new());
         }
-        let newest = "SELECT coalesce(max(version), 0) FROM _sqlx_migrations WHERE success";
-        Ok(sqlx::query_scalar(newest).fetch_one(&self.pool).await?)
+        let applied = "SELECT version FROM _sqlx_migrations WHERE success";
+        Ok(sqlx::query_scalar(applied).fetch_all(&self.pool).await?)
     }
 }
 

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use haystack::database::Database;
+use haystack::database::{Database, Error};
 use haystack::domain::run::JobHandle;
 use sqlx::Row;
 
-use crate::support::{databases, empty_databases, small_disk};
+use crate::support::{config, databases, empty_databases, small_disk};
 
 #[test]
 fn both_databases_have_the_same_steps() {
@@ -81,6 +81,42 @@ async fn an_older_database_is_brought_up_to_date_with_what_it_holds() {
         let held = database.ontology_releases().await.unwrap();
         assert_eq!(held, database.ontologies().await.unwrap(), "{}", database.kind);
         assert_eq!((held.len(), held[0].version.as_str()), (1, "2020-01-01"));
+    }
+}
+
+/// As where a table of steps was put together from two copies.
+#[tokio::test]
+async fn a_step_that_is_missing_between_others_is_noticed() {
+    for database in databases().await {
+        sqlx::any::install_default_drivers();
+        let pool = sqlx::AnyPool::connect(&database.url).await.unwrap();
+        sqlx::query("DELETE FROM _sqlx_migrations WHERE version = 2").execute(&pool).await.unwrap();
+        pool.close().await;
+        assert_eq!(database.schema_version().await.unwrap(), 1, "{}", database.kind);
+        let refusal = database.check_schema().await.unwrap_err().to_string();
+        assert!(refusal.contains("schema version 1") && refusal.contains("haystack migrate"), "{refusal}");
+    }
+}
+
+#[tokio::test]
+async fn a_home_folder_may_have_any_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path().join("50 % of what? #1 %41");
+    std::fs::create_dir(&home).unwrap();
+    let url = config(&home, &[]).database.url().to_owned();
+    assert!(matches!(Database::open_existing(&url).await, Err(Error::Absent { .. })), "{url}");
+    Database::open(&url).await.unwrap().close().await;
+    Database::open_existing(&url).await.unwrap().close().await;
+    assert!(home.join("haystack.db").is_file());
+}
+
+#[tokio::test]
+async fn a_database_in_memory_is_refused() {
+    for url in ["sqlite://:memory:", "sqlite://any?mode=memory&cache=shared"] {
+        let refusals = [Database::open(url).await.unwrap_err(), Database::open_existing(url).await.unwrap_err()];
+        for refusal in refusals {
+            assert!(refusal.to_string().contains("in memory"), "{refusal}");
+        }
     }
 }
 
