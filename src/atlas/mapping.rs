@@ -251,6 +251,9 @@ impl Source {
         if !resolved && (!self.values.is_empty() || self.id_column.is_some() || self.separator.is_some()) {
             return fail("is kept as the file spells it; it takes no 'values', no 'id_column' and no 'separator'");
         }
+        if self.separator.as_deref() == Some("") {
+            return fail("has an empty 'separator'; leave it out where a label names one thing");
+        }
         Ok(())
     }
 }
@@ -354,6 +357,7 @@ mod tests {
             "[dose]\ncolumn = 'a'\nunit = 'h'\nunit_column = 'b'",
             "[donor]\ncolumn = 'a'\n[donor.values]\nx = 'y'",
             "[tissue]\nvalue = 'a'\nid_column = 'b'",
+            "[perturbation]\ncolumn = 'a'\nseparator = ''",
         ] {
             assert!(matches!(Mapping::parse(text), Err(Error::Section { .. })), "{text} was taken");
         }
