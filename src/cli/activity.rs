@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
+use super::blocking::blocking;
 use super::cells::{self, Cells};
 use super::gene_table::{GeneTable, symbol};
 use super::rows::{Cell, Destination};
@@ -57,7 +58,7 @@ pub struct Args {
 /// Runs the mode.
 pub async fn run(args: Args, config: Config) -> Result {
     let network = network(&args.network, &config).await?;
-    tokio::task::spawn_blocking(move || judge(&args, &network)).await.map_err(Error::bug)?
+    blocking(move || judge(&args, &network)).await
 }
 
 /// Values of genes, by sample.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
+use super::blocking::blocking;
 use super::cells::{Cells, MatrixArgs};
 use super::rows::{Cell, Destination};
 use super::{Error, Result};
@@ -153,7 +154,7 @@ impl Args {
 /// Runs the mode.
 pub async fn run(args: Args, _: Config) -> Result {
     args.check()?;
-    tokio::task::spawn_blocking(move || work(&args)).await.map_err(Error::bug)?
+    blocking(move || work(&args)).await
 }
 
 fn work(args: &Args) -> Result {

@@ -4,18 +4,17 @@ use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use serde::Serialize;
 
+use super::blocking::{Stop, blocking};
 use super::infer::input::{self, Cells, Reading};
 use super::infer::model::{self, Loaded};
 use super::infer::output::{describe_model, query_table};
 use super::infer::progress::Bar;
-use super::infer::{DeviceArg, PrecisionArg};
-use super::infer::{gib, stop_signal};
+use super::infer::{DeviceArg, PrecisionArg, gib, stop_signal};
 use super::{Error, Result, open};
 use crate::anndata::{self, AnnData, Streamed, Table, Value};
 use crate::config::Config;
@@ -63,8 +62,8 @@ pub struct Args {
 
     /// Memory for the counts; beyond it they go to temporary files in TMPDIR, without effect on
     /// the numbers
-    #[arg(long, value_name = "GIB", default_value_t = 4.0, value_parser = gib)]
-    memory: f64,
+    #[arg(long, value_name = "GIB", default_value = "4", value_parser = gib)]
+    memory: usize,
 
     /// Where to compute; auto takes a GPU if there is one
     #[arg(long, value_enum, default_value = "auto")]
@@ -176,14 +175,9 @@ async fn job(args: &Args, objects: &Objects) -> Result<Summary> {
     };
     let file = scratch.path().join("embeddings");
     let stop = Stop::default();
-    let work = {
-        let (args, bar, file, stop) = (args.clone(), bar.clone(), file.clone(), stop.0.clone());
-        tokio::task::spawn_blocking(move || embed_to(&args, &inputs, &file, &bar, &stop))
-    };
-    let summary = match work.await {
-        Ok(summary) => summary?,
-        Err(failure) if failure.is_panic() => std::panic::resume_unwind(failure.into_panic()),
-        Err(failure) => return Err(Error::bug(failure)),
+    let summary = {
+        let (args, bar, file, stop) = (args.clone(), bar.clone(), file.clone(), stop.flag());
+        blocking(move || embed_to(&args, &inputs, &file, &bar, &stop)).await?
     };
     objects.store(&file, &argument(&args.output)).await?;
     bar.finish();
@@ -191,19 +185,9 @@ async fn job(args: &Args, objects: &Objects) -> Result<Summary> {
     Ok(summary)
 }
 
-/// Tells the computation to stop when nobody waits for it any more.
-#[derive(Default)]
-struct Stop(Arc<AtomicBool>);
-
-impl Drop for Stop {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
 fn embed_to(args: &Args, inputs: &Inputs, file: &Path, bar: &Bar, stop: &AtomicBool) -> Result<Summary> {
     let start = Instant::now();
-    let budget = Budget { bytes: (args.memory * f64::from(1 << 30)) as usize, scratch: inputs.scratch.clone() };
+    let budget = Budget { bytes: args.memory, scratch: inputs.scratch.clone() };
     let (compute, device) = model::device(args.device, args.precision.into())?;
     let reading = Reading { gene_column: args.gene_column.as_deref(), rows: None, budget: &budget };
     let mut cells = Cells::read(&inputs.cells, "file", &args.cells, reading)?;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 
+use super::blocking::blocking;
 use super::gene_table::{GeneTable, symbol};
 use super::rows::{Cell, Destination};
 use super::{Error, Result, gene_sets};
@@ -72,7 +73,7 @@ enum Direction {
 /// Runs the mode.
 pub async fn run(args: Args, config: Config) -> Result {
     let sets = gene_sets::read(&args.sets, &config).await?;
-    tokio::task::spawn_blocking(move || test(&args, &sets)).await.map_err(Error::bug)?
+    blocking(move || test(&args, &sets)).await
 }
 
 fn test(args: &Args, sets: &[GeneSet]) -> Result {

@@ -3,6 +3,7 @@
 //! To add a mode: a file here with `Args` and `run`, one arm in [`Mode`], one in `Mode::run`.
 
 mod activity;
+mod blocking;
 mod cells;
 mod datasets;
 mod de;

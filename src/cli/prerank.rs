@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
+use super::blocking::blocking;
 use super::gene_table::GeneTable;
 use super::rows::{Cell, Destination};
 use super::{Error, Result, gene_sets};
@@ -84,7 +85,7 @@ fn number_where(text: &str, holds: impl Fn(f64) -> bool, what: &str) -> std::res
 /// Runs the mode.
 pub async fn run(args: Args, config: Config) -> Result {
     let sets = gene_sets::read(&args.sets, &config).await?;
-    tokio::task::spawn_blocking(move || test(&args, &sets)).await.map_err(Error::bug)?
+    blocking(move || test(&args, &sets)).await
 }
 
 fn test(args: &Args, sets: &[GeneSet]) -> Result {

@@ -1,9 +1,10 @@
-//! How an import of knowledge shows itself: a bar while it writes, a table when it is done.
+//! What imports of knowledge share: reading the file, a bar while it is written, a table when it is done.
 
 use std::path::Path;
 
 use indicatif::ProgressBar;
 
+use crate::cli::blocking::blocking;
 use crate::cli::{Error, Result, progress};
 use crate::database::Stored;
 use crate::knowledge::import::Imported;
@@ -15,8 +16,13 @@ const SHOWN: usize = 10;
 /// Reads a file on a thread of its own.
 pub async fn read(path: &Path) -> Result<Source> {
     let path = path.to_owned();
-    let read = tokio::task::spawn_blocking(move || Source::read(&path));
-    Ok(read.await.map_err(Error::bug)??)
+    blocking(move || Ok(Source::read(&path)?)).await
+}
+
+/// A file name without the endings of tables.
+pub fn table_stem(name: &str) -> String {
+    let endings = [".csv", ".tsv", ".txt"];
+    endings.iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(name).to_owned()
 }
 
 /// A bar on standard error, drawn only on a terminal.

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use super::closing::{self, Bar};
-use super::regulons::table_stem;
 use crate::cli::{Result, open};
 use crate::config::Config;
 use crate::knowledge::import;
@@ -28,7 +27,7 @@ pub struct Args {
 pub async fn run(args: Args, config: Config) -> Result {
     let database = open::database(&config).await?;
     let source = closing::read(&args.file).await?;
-    let network = args.network.unwrap_or_else(|| table_stem(&source.stem(".csv")));
+    let network = args.network.unwrap_or_else(|| closing::table_stem(&source.stem(".csv")));
     let bar = Bar::new(&network);
     let imported = import::interactions(&database, &source, &network, &|n, of| bar.set(n, of)).await?;
     drop(bar);

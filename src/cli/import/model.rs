@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::cli::blocking::blocking;
 use crate::cli::{Error, Result, open};
 use crate::config::Config;
 use crate::domain::inference::Location;
@@ -44,12 +45,12 @@ pub async fn run(args: Args, config: Config) -> Result {
     let Args { checkpoint, genes, name, licence, json } = args;
     let scratch = tempfile::tempdir().map_err(|error| Error::failed(format!("no temporary folder: {error}")))?;
     let (folder, new_name) = (scratch.path().to_owned(), name.clone());
-    let converted = tokio::task::spawn_blocking(move || -> Result<About> {
+    let about = blocking(move || {
         let mut checkpoint = Checkpoint::open(&checkpoint).map_err(Error::failed)?;
         let genes = GeneList::read(&genes).map_err(Error::failed)?;
         folder::convert(&mut checkpoint, &genes, &new_name, licence.as_deref(), &folder).map_err(Error::failed)
-    });
-    let about = converted.await.map_err(Error::bug)??;
+    })
+    .await?;
     if let Some(known) = imported(&objects, &name).await? {
         if !known.is_same_model(&about) {
             return Err(Error::failed(format!("there is another model called {name}, from {}", known.source))

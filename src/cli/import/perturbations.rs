@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use super::closing::{self, Bar};
-use super::regulons::table_stem;
 use crate::cli::{Result, open};
 use crate::config::Config;
 use crate::knowledge::import;
@@ -44,7 +43,7 @@ pub struct Args {
 pub async fn run(args: Args, config: Config) -> Result {
     let database = open::database(&config).await?;
     let source = closing::read(&args.file).await?;
-    let name = args.name.unwrap_or_else(|| table_stem(&source.stem(".tsv")));
+    let name = args.name.unwrap_or_else(|| closing::table_stem(&source.stem(".tsv")));
     let bar = Bar::new(&name);
     let imported = import::perturbations(&database, &source, &name, &|n, of| bar.set(n, of)).await?;
     drop(bar);

@@ -31,17 +31,11 @@ pub struct Args {
 pub async fn run(args: Args, config: Config) -> Result {
     let database = open::database(&config).await?;
     let source = closing::read(&args.file).await?;
-    let network = args.network.unwrap_or_else(|| table_stem(&source.stem(".csv")));
+    let network = args.network.unwrap_or_else(|| closing::table_stem(&source.stem(".csv")));
     let levels: Vec<char> = args.confidence.iter().map(char::to_ascii_uppercase).collect();
     let bar = Bar::new(&network);
     let imported = import::regulons(&database, &source, &network, &levels, &|n, of| bar.set(n, of)).await?;
     drop(bar);
     database.close().await;
     closing::show(&imported, args.json)
-}
-
-/// A file name without the endings of tables.
-pub(super) fn table_stem(name: &str) -> String {
-    let endings = [".csv", ".tsv", ".txt"];
-    endings.iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(name).to_owned()
 }

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -15,6 +14,7 @@ use super::profile;
 use super::progress::Bar;
 use super::{DeviceArg, Options, split};
 use crate::anndata::Table;
+use crate::cli::blocking::{Stop, blocking};
 use crate::cli::{Error, Result};
 use crate::domain::inference::{Arm, ArmSummary, InferRequest, InferSummary, Location, Method};
 use crate::objects::Objects;
@@ -88,22 +88,6 @@ pub async fn run(
     Ok(summary)
 }
 
-/// Tells the computation to stop when the job is dropped.
-#[derive(Default)]
-struct Stop(Arc<AtomicBool>);
-
-impl Stop {
-    fn flag(&self) -> Arc<AtomicBool> {
-        self.0.clone()
-    }
-}
-
-impl Drop for Stop {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
 /// Where each input is on this machine.
 type Inputs = BTreeMap<String, PathBuf>;
 
@@ -122,14 +106,6 @@ async fn fetch(request: &InferRequest, objects: &Objects, scratch: &Path, bar: &
         }
     }
     Ok(inputs)
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(failure) if failure.is_panic() => std::panic::resume_unwind(failure.into_panic()),
-        Err(failure) => Err(Error::bug(failure)),
-    }
 }
 
 /// A job whose model and query are at hand.

@@ -128,8 +128,8 @@ pub struct Args {
 
     /// Memory for the query cells and what is computed of them; beyond it they go to temporary files in TMPDIR,
     /// without effect on the numbers
-    #[arg(long, value_name = "GIB", default_value_t = 4.0, value_parser = gib)]
-    memory: f64,
+    #[arg(long, value_name = "GIB", default_value = "4", value_parser = gib)]
+    memory: usize,
 
     /// Where to compute; auto takes a GPU if there is one
     #[arg(long, value_enum, default_value = "auto")]
@@ -230,9 +230,12 @@ struct Options {
 }
 
 /// A number of GiB from 0 on.
-pub(super) fn gib(text: &str) -> std::result::Result<f64, String> {
+pub(super) fn gib(text: &str) -> std::result::Result<usize, String> {
     let number: f64 = text.parse().map_err(|_| "expected a number of GiB".to_owned())?;
-    if number >= 0.0 && number.is_finite() { Ok(number) } else { Err("expected a number of GiB from 0 on".to_owned()) }
+    match number >= 0.0 && number.is_finite() {
+        true => Ok((number * f64::from(1 << 30)) as usize),
+        false => Err("expected a number of GiB from 0 on".to_owned()),
+    }
 }
 
 /// Runs the mode.
@@ -247,7 +250,7 @@ pub async fn run(args: Args, config: Config) -> Result {
         precision: args.precision.into(),
         profile: args.profile,
         gene_column: args.gene_column.clone(),
-        memory: (args.memory * f64::from(1 << 30)) as usize,
+        memory: args.memory,
         concatenate: args.concatenate,
     };
     let (request, warnings) = match (&args.request, args.splits()) {
@@ -391,6 +394,13 @@ mod tests {
         assert_eq!(request.arms[0].output, Location::Url("gs://b/o.h5ad".into()));
         assert_eq!((request.sampling.diffusion_steps, request.sampling.batch_size), (7, 2));
         assert_eq!(request.sampling.mode, Mode::Mdm);
+    }
+
+    #[test]
+    fn memory_is_given_in_gib() {
+        assert_eq!(parse("--prompt p --query q --output o").unwrap().memory, 4 << 30);
+        assert_eq!(parse("--prompt p --query q --output o --memory 0.5").unwrap().memory, 1 << 29);
+        assert!(gib("-1").is_err() && gib("inf").is_err() && gib("much").is_err());
     }
 
     #[test]
