@@ -12,7 +12,7 @@ use haystack::domain::inference::Location;
 use haystack::objects::{Error, LinkError, ObjectKey, Objects};
 use tempfile::TempDir;
 
-use crate::support::{config, s3};
+use crate::support::{config, names_in, s3};
 
 /// A store that no other test uses.
 pub struct TestStore {
@@ -175,9 +175,7 @@ async fn locations_are_fetched_and_stored() {
             );
         }
         let model = objects.fetch(&Location::Key("models/m".to_owned()), &scratch).await.unwrap();
-        let mut names: Vec<_> = fs::read_dir(model).unwrap().map(|e| e.unwrap().file_name()).collect();
-        names.sort();
-        assert_eq!(names, ["cells.h5ad", "more.h5ad"], "{kind}");
+        assert_eq!(names_in(&model), ["cells.h5ad", "more.h5ad"], "{kind}");
 
         for absent in [Location::Key("models/none".into()), Location::Url(format!("{address}/none.h5ad"))] {
             let error = objects.fetch(&absent, &scratch).await.unwrap_err();

@@ -13,6 +13,7 @@ use haystack::domain::{CellSet, Curie, Term};
 use haystack::knowledge::{Kind, Knowledge, starter};
 use haystack::orchestrate::retrieve;
 
+use crate::atlas::request;
 use crate::support::{TestDatabase, databases, fixture, shared};
 
 fn retrieval() -> haystack::config::Retrieval {
@@ -33,20 +34,6 @@ async fn prepared(request: &Request) -> Vec<(TestDatabase, Atlas, Arc<Knowledge>
         prepared.push((database, atlas, knowledge));
     }
     prepared
-}
-
-fn request(file: impl Into<std::path::PathBuf>, dataset: &str, mapping: Option<String>) -> Request {
-    Request {
-        file: file.into(),
-        dataset: dataset.to_owned(),
-        profile: None,
-        mapping,
-        counts_in: None,
-        proof: haystack::atlas::counts::Proof::All,
-        rows: None,
-        replace: false,
-        dry_run: false,
-    }
 }
 
 fn question(knowledge: &Knowledge, cell_type: &str, perturbation: &str) -> StructuredQuery {
@@ -78,7 +65,7 @@ async fn b_cells_under_interferon_beta_are_shown_by_other_cells_of_kang() {
     let Some(file) = shared("data/singlecell/kang2018_muscat_1556x1267.h5ad") else { return };
     let mapping = std::fs::read_to_string(fixture("kang2018.toml")).unwrap();
     let mut seen = Vec::new();
-    for (_database, atlas, knowledge) in prepared(&request(&file, "kang", Some(mapping))).await {
+    for (_database, atlas, knowledge) in prepared(&request(&file, "kang", Some(&mapping))).await {
         let query = question(&knowledge, "B cells", "interferon beta");
         let found =
             retrieve::candidates(&atlas, &knowledge, &query, Measured::HoldOut, &[], &retrieval()).await.unwrap();
@@ -229,5 +216,5 @@ async fn the_simulated_atlas_answers_and_says_that_it_is_simulated() {
 
 fn tiny() -> Request {
     let mapping = "gene_symbols = 'symbol'\ncell_type = 'type'\ndonor = 'patient'\nperturbation = 'treatment'";
-    request(fixture("atlas/tiny.h5ad"), "tiny", Some(mapping.to_owned()))
+    request(fixture("atlas/tiny.h5ad"), "tiny", Some(mapping))
 }

@@ -7,7 +7,7 @@ use haystack::stack::model::States;
 use haystack::stack::tensors::Network;
 
 use super::parity::base;
-use super::reference::{Tensors, computes, models};
+use super::reference::{Tensors, base_checkpoint, computes, models};
 
 #[test]
 fn the_tokenizer() {
@@ -82,9 +82,8 @@ fn each(check: impl Fn(&haystack::stack::model::Model, &Tensors)) {
 /// ways to compute do not take a layer apart; `parity` compares what they have after each block.
 fn layer(check: impl Fn(&Network, &Tensors, usize)) {
     for folder in models() {
-        let file = ["base.ckpt", "base_minimal.ckpt"].map(|name| folder.join(name));
-        let file = file.into_iter().find(|file| file.is_file()).unwrap();
-        let network = Network::load(&mut Checkpoint::open(&file).unwrap(), &Device::Cpu).unwrap();
+        let mut checkpoint = Checkpoint::open(&base_checkpoint(&folder)).unwrap();
+        let network = Network::load(&mut checkpoint, &Device::Cpu).unwrap();
         let stored = Tensors::load(&folder.join("forward_base.safetensors"));
         let shape = stored.shape("counts");
         check(&network, &stored, shape[0] * shape[1]);

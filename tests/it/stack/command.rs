@@ -11,7 +11,7 @@ use haystack::domain::inference::{Arm, InferRequest, InferSummary, Location, Met
 use serde_json::Value;
 
 use super::reference::{TOLERANCE, dense, models, row_error};
-use crate::support::{fixture, python};
+use crate::support::{fixture, names_in, python};
 
 /// A home folder of its own, with a query and prompts made from the reference's files.
 pub struct Workplace {
@@ -76,10 +76,8 @@ impl Workplace {
 
     /// Names of the files, the home left out.
     pub fn files(&self) -> Vec<String> {
-        let entries = fs::read_dir(self.folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
-        let mut names: Vec<String> = entries.map(|name| name.to_string_lossy().into_owned()).collect();
+        let mut names = names_in(self.folder.path());
         names.retain(|name| name != "home");
-        names.sort();
         names
     }
 

@@ -17,7 +17,7 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 
-use super::reference::{TOLERANCE, Tensors, computes, dense, json, models, row_error, rows};
+use super::reference::{TOLERANCE, Tensors, base_checkpoint, computes, dense, json, models, row_error, rows};
 use crate::support::fixture;
 
 #[test]
@@ -380,8 +380,7 @@ pub fn aligned(folder: &Path, compute: &Compute) -> Model {
 }
 
 pub fn base(folder: &Path, compute: &Compute) -> Model {
-    let file = ["base.ckpt", "base_minimal.ckpt"].map(|name| folder.join(name)).into_iter().find(|file| file.is_file());
-    load(&file.unwrap(), compute)
+    load(&base_checkpoint(folder), compute)
 }
 
 pub fn load(path: &Path, compute: &Compute) -> Model {

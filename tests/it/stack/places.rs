@@ -8,7 +8,7 @@ use haystack::domain::inference::Location;
 use haystack::objects::{Error, Objects};
 
 use super::command::Workplace;
-use crate::support::{config, fill, s3, small_disk};
+use crate::support::{config, fill, names_in, s3, small_disk};
 
 /// The same files by address as by path, with a model and a gene list that lie in the bucket too.
 #[tokio::test]
@@ -69,13 +69,6 @@ async fn a_bucket_gives_the_inputs_and_takes_the_output() {
     assert!(matches!(fetch("not.h5ad").await, Err(Error::NotFound { .. })));
 }
 
-fn names(folder: &Path) -> Vec<String> {
-    let mut names: Vec<_> =
-        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
-    names.sort();
-    names
-}
-
 #[test]
 fn a_full_disk_for_the_output_is_named_and_keeps_what_was_there() {
     let Some(disk) = small_disk("stack::places::a_full_disk_for_the_output_is_named_and_keeps_what_was_there") else {
@@ -86,7 +79,7 @@ fn a_full_disk_for_the_output_is_named_and_keeps_what_was_there() {
     let output = disk.join("out.h5ad");
     fs::write(&output, "what was there before").unwrap();
     fill(&disk, 4 << 10);
-    let before = names(&disk);
+    let before = names_in(&disk);
     let output = output.to_str().unwrap();
     let flags = ["--prompt", "ctrl.h5ad", "--query", "query.h5ad", "--model", &model, "--genes", &genes];
     let (code, said) = place.fails(&[&flags[..], &["--diffusion-steps", "1", "--output", output]].concat());
@@ -94,7 +87,7 @@ fn a_full_disk_for_the_output_is_named_and_keeps_what_was_there() {
     assert!(said.contains(&format!("cannot write {output}")), "{said}");
     assert!(said.contains("No space left on device") && said.contains("Hint: free some space"), "{said}");
     assert_eq!(fs::read_to_string(output).unwrap(), "what was there before");
-    assert_eq!(names(&disk), before, "no part of the output is left");
+    assert_eq!(names_in(&disk), before, "no part of the output is left");
 }
 
 #[test]
@@ -103,7 +96,7 @@ fn a_full_disk_for_temporary_files_is_named() {
     let place = Workplace::new();
     let (model, genes) = place.flags();
     fill(&disk, 4 << 10);
-    let before = names(&disk);
+    let before = names_in(&disk);
     let output = place
         .command(&["infer", "--prompt", "ctrl.h5ad", "--query", "query.h5ad", "--output", "out.h5ad"])
         .args(["--model", &model, "--genes", &genes, "--diffusion-steps", "1"])
@@ -116,5 +109,5 @@ fn a_full_disk_for_temporary_files_is_named() {
     assert!(said.contains(disk.to_str().unwrap()) && said.contains("No space left on device"), "{said}");
     assert!(said.contains("TMPDIR"), "the way out: {said}");
     assert!(!place.path("out.h5ad").exists());
-    assert_eq!(names(&disk), before, "no temporary file is left");
+    assert_eq!(names_in(&disk), before, "no temporary file is left");
 }

@@ -24,6 +24,12 @@ pub fn models() -> Vec<PathBuf> {
     [fixture("stack/tiny")].into_iter().chain(more.into_iter().flatten()).collect()
 }
 
+/// The checkpoint of a folder's base model.
+pub fn base_checkpoint(folder: &Path) -> PathBuf {
+    let files = ["base.ckpt", "base_minimal.ckpt"].map(|name| folder.join(name));
+    files.into_iter().find(|file| file.is_file()).unwrap()
+}
+
 /// The ways to compute that this machine has.
 pub fn computes() -> Vec<Compute> {
     let gpu = cfg!(feature = "cuda").then(|| Device::new_cuda(0).ok()).flatten();

@@ -63,6 +63,14 @@ pub fn fixture(path: &str) -> PathBuf {
     file
 }
 
+/// Names of what is in a folder, sorted; none where there is no folder.
+pub fn names_in(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
 /// Says loudly that something is missing; panics where `CI` is set.
 fn missing<T>(what: &str) -> Option<T> {
     assert!(std::env::var_os("CI").is_none(), "missing: {what}");
