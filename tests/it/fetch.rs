@@ -1,19 +1,36 @@
 //! `haystack import --fetch`, against a server on this machine.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use assert_cmd::Command;
 use axum::Router;
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Redirect;
 use axum::routing::get;
+use haystack::database::Database;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
+use tokio::sync::Notify;
+
+use crate::support::program::{haystack, succeed};
 
 const RELEASE: &str = "data-version: 2026-01-01\nontology: cl\n[Term]\nid: CL:0000236\nname: B cell\n";
 
 /// Serves a release, and ways to get it wrong.
 async fn serve() -> SocketAddr {
+    serve_with(Arc::default()).await
+}
+
+/// What holds the answer to `/slow` back.
+#[derive(Default)]
+struct Gate {
+    asked: Notify,
+    open: Notify,
+}
+
+async fn serve_with(gate: Arc<Gate>) -> SocketAddr {
     let routes = Router::new()
         .route("/cl.obo", get(|| async { RELEASE }))
         .route("/moved", get(|| async { Redirect::temporary("/cl.obo") }))
@@ -21,11 +38,43 @@ async fn serve() -> SocketAddr {
         .route("/away", get(|| async { Redirect::temporary("http://192.0.2.1/cl.obo") }))
         .route("/gone", get(|| async { StatusCode::NOT_FOUND }))
         .route("/page", get(|| async { "<html>sign in</html>" }))
-        .route("/huge", get(|| async { "x".repeat(101 << 20) }));
+        .route(
+            "/slow",
+            get(|State(gate): State<Arc<Gate>>| async move {
+                gate.asked.notify_one();
+                gate.open.notified().await;
+                RELEASE
+            }),
+        )
+        .route("/huge", get(|| async { "x".repeat(101 << 20) }))
+        .with_state(gate);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
     address
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_imports_need_not_wait_for_a_download_nor_a_list_for_them() {
+    let gate = Arc::<Gate>::default();
+    let address = serve_with(gate.clone()).await;
+    let home = tempfile::tempdir().unwrap();
+    let database = format!("sqlite://{}/haystack.db", home.path().display());
+    succeed(home.path(), &database, &["migrate"]);
+    let mut download = haystack(home.path(), &database);
+    download.args(["import", "--fetch", "cl", "--url"]).arg(format!("http://{address}/slow"));
+    let download = tokio::task::spawn_blocking(move || download.output().unwrap());
+    gate.asked.notified().await;
+
+    let opened = Database::open_existing(&database).await.unwrap();
+    let guard = opened.import_guard("import").await.expect("nobody imports while a file is on its way");
+    let list = ["import", "ontology", "--list"];
+    assert_eq!(succeed(home.path(), &database, &list), "");
+    guard.release().await.unwrap();
+    gate.open.notify_one();
+    let done = download.await.unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    assert!(succeed(home.path(), &database, &list).starts_with("CL\t2026-01-01\tin use\t"));
 }
 
 fn fetch(home: &TempDir, arguments: &[&str]) -> assert_cmd::assert::Assert {

@@ -7,9 +7,11 @@ use sha2::{Digest, Sha256};
 use url::Url;
 
 use super::closing::{self, Bar};
+use crate::cli::exit::chain;
 use crate::cli::{Error, Result, open};
 use crate::config::Config;
-use crate::knowledge::import;
+use crate::database::Database;
+use crate::knowledge::{Source, import};
 
 /// Arguments of `haystack import --fetch`.
 #[derive(Debug, clap::Args)]
@@ -133,6 +135,8 @@ pub async fn run(args: Args, config: Config) -> Result {
         Some(url) => url.clone(),
         None => release.url.parse().map_err(Error::bug)?,
     };
+    // Before the download, so that it is not in vain where there is no database.
+    let database = open::database(&config).await?;
     eprintln!("Fetching {name} from {url}\n  Licence: {}", release.licence);
     let (file, sha256) = download(&url, release.limit << 20).await?;
     let size = file.as_file().metadata().map_err(|error| Error::failed(error.to_string()))?.len();
@@ -143,16 +147,20 @@ pub async fn run(args: Args, config: Config) -> Result {
     }
     let mut source = closing::read(file.path()).await?;
     source.name = url.to_string();
-    let database = open::database(&config).await?;
+    let outcome = super::alone(&database, store(&database, &source, release, args.json)).await;
+    database.close().await;
+    outcome
+}
+
+async fn store(database: &Database, source: &Source, release: &Release, json: bool) -> Result {
     let bar = Bar::new(release.name);
     let on_rows = |n, of| bar.set(n, of);
     let imported = match release.holds {
-        Holds::Ontology(prefix) => import::ontology(&database, &source, Some(prefix), &on_rows).await?,
-        Holds::GeneSets(collection) => import::gene_sets(&database, &source, collection, &on_rows).await?,
+        Holds::Ontology(prefix) => import::ontology(database, source, Some(prefix), &on_rows).await?,
+        Holds::GeneSets(collection) => import::gene_sets(database, source, collection, &on_rows).await?,
     };
     drop(bar);
-    database.close().await;
-    closing::show(&imported, args.json)
+    closing::show(&imported, json)
 }
 
 /// Downloads a file of at most `limit` bytes; returns it with its SHA-256 in hexadecimal.
@@ -208,17 +216,6 @@ fn is_safe(url: &Url) -> bool {
         _ => false,
     };
     url.scheme() == "https" || (url.scheme() == "http" && is_here)
-}
-
-/// An error with what caused it.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        text += &format!(": {next}");
-        cause = next.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use clap::Subcommand;
 
 use super::{Result, open};
 use crate::config::Config;
+use crate::database::Database;
 
 /// Arguments of `haystack import`.
 #[derive(Debug, clap::Args)]
@@ -51,27 +52,44 @@ pub enum What {
     Perturbations(perturbations::Args),
 }
 
-/// Runs the mode. One import at a time: what one resolves names with must not change under it.
+/// Runs the mode.
 pub async fn run(args: Args, config: Config) -> Result {
-    let guard = match &args.what {
+    // Takes its turn itself, once it has downloaded the file.
+    let Some(what) = args.what else { return fetch::run(args.fetch, config).await };
+    let needs_turn = match &what {
         // A model goes into the object store alone, and needs no database.
-        Some(What::Model(_)) => None,
-        _ => Some(open::database(&config).await?.import_guard("import").await?),
+        What::Model(_) => false,
+        What::Ontology(args) => !args.only_lists(),
+        _ => true,
     };
-    let outcome = match args.what {
-        None => fetch::run(args.fetch, config).await,
-        Some(What::Model(args)) => model::run(args, config).await,
-        Some(What::Atlas(args)) => atlas::run(*args, config).await,
-        Some(What::Starter(args)) => starter::run(args, config).await,
-        Some(What::Ontology(args)) => ontology::run(args, config).await,
-        Some(What::GeneSets(args)) => gene_sets::run(args, config).await,
-        Some(What::Regulons(args)) => regulons::run(args, config).await,
-        Some(What::Interactions(args)) => interactions::run(args, config).await,
-        Some(What::Markers(args)) => markers::run(args, config).await,
-        Some(What::Perturbations(args)) => perturbations::run(args, config).await,
-    };
-    if let Some(guard) = guard {
-        guard.release().await?;
+    if !needs_turn {
+        return what.run(config).await;
     }
-    outcome
+    let database = open::database(&config).await?;
+    alone(&database, what.run(config)).await
+}
+
+impl What {
+    async fn run(self, config: Config) -> Result {
+        match self {
+            Self::Atlas(args) => atlas::run(*args, config).await,
+            Self::Starter(args) => starter::run(args, config).await,
+            Self::Model(args) => model::run(args, config).await,
+            Self::Ontology(args) => ontology::run(args, config).await,
+            Self::GeneSets(args) => gene_sets::run(args, config).await,
+            Self::Regulons(args) => regulons::run(args, config).await,
+            Self::Interactions(args) => interactions::run(args, config).await,
+            Self::Markers(args) => markers::run(args, config).await,
+            Self::Perturbations(args) => perturbations::run(args, config).await,
+        }
+    }
+}
+
+/// Does the work of one import at a time: what one resolves names with must not change under it.
+async fn alone(database: &Database, import: impl Future<Output = Result>) -> Result {
+    let guard = database.import_guard("import").await?;
+    let outcome = import.await;
+    let released = guard.release().await;
+    outcome?;
+    Ok(released?)
 }

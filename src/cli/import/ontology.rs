@@ -39,6 +39,13 @@ pub struct Args {
     json: bool,
 }
 
+impl Args {
+    /// Whether it changes nothing.
+    pub(super) fn only_lists(&self) -> bool {
+        self.list
+    }
+}
+
 /// Runs the mode.
 pub async fn run(args: Args, config: Config) -> Result {
     let database = open::database(&config).await?;
