@@ -3,9 +3,9 @@
 use clap::Subcommand;
 
 use super::{Error, Result, open};
+use crate::atlas::import::{check_name, discard_rows};
 use crate::config::Config;
 use crate::database::cells::Renamed;
-use crate::objects;
 
 /// What to do with the data sets.
 #[derive(Debug, Subcommand)]
@@ -23,7 +23,7 @@ pub enum What {
         /// The name it gets
         to: String,
     },
-    /// Remove a data set from the index; its file stays
+    /// Remove a data set from the index, and its row file; the imported file stays
     Delete {
         /// Its name
         name: String,
@@ -48,7 +48,7 @@ pub async fn run(what: What, config: Config) -> Result {
             }
         }
         What::Rename { from, to } => {
-            objects::check_name(&to).map_err(Error::usage)?;
+            check_name(&to)?;
             // What an import resolves and replaces must not change under it.
             let guard = database.import_guard("import").await?;
             let renamed = database.rename_dataset(&from, &to).await?;
@@ -64,12 +64,21 @@ pub async fn run(what: What, config: Config) -> Result {
         }
         What::Delete { name } => {
             let guard = database.import_guard("import").await?;
+            let rows = database.dataset(&name).await?.and_then(|dataset| dataset.rows_in);
+            let objects = rows.as_ref().map(|_| open::objects(&config)).transpose()?;
             let deleted = database.delete_dataset(&name).await?;
+            let discarded = match &objects {
+                Some(objects) => discard_rows(&database, objects, rows.clone()).await,
+                None => Ok(()),
+            };
             guard.release().await?;
             if !deleted {
                 return Err(absent(&database, &name).await?);
             }
             eprintln!("Data set {name} is removed; its file stays where it is");
+            if let (Some(key), Err(error)) = (rows, discarded) {
+                return Err(Error::from(error).hint(format!("the row file {key} is of no use any more; delete it")));
+            }
         }
     }
     database.close().await;

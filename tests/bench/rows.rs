@@ -134,7 +134,7 @@ fn row_file(atlas: &Path) -> Result<PathBuf> {
     if !path.exists() {
         let begin = Instant::now();
         let genes = file.gene_names(&MATRIX, None)?;
-        let mut writer = Writer::create(&path, genes.len())?;
+        let mut writer = Writer::create(&path, &genes)?;
         let mut written = Ok(());
         file.for_each_block(&MATRIX, 4096, |first, block| {
             for row in 0..block.n_rows() {
@@ -147,7 +147,7 @@ fn row_file(atlas: &Path) -> Result<PathBuf> {
             std::ops::ControlFlow::Continue(())
         })?;
         written?;
-        writer.finish(&genes, [0; 32])?;
+        writer.finish([0; 32])?;
         println!("  wrote {} in {:.0} s", path.display(), begin.elapsed().as_secs_f64());
     }
     let bytes = |path: &Path| std::fs::metadata(path).map(|metadata| metadata.len() as f64 / 1e6);

@@ -98,7 +98,8 @@ pub fn request(file: impl Into<PathBuf>, dataset: &str, mapping: Option<&str>) -
         mapping: mapping.map(str::to_owned),
         counts_in: None,
         proof: Proof::BySize,
-        rows: None,
+        objects: None,
+        rows: false,
         replace: false,
         dry_run: false,
     }

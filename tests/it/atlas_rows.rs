@@ -14,6 +14,7 @@ use crate::atlas::{request, run};
 use crate::atlas_published::generated;
 use crate::generate::Set;
 use crate::objects::stores;
+use crate::support::program::finish;
 use crate::support::{config, databases};
 
 const FINGERPRINT: [u8; 32] = [7; 32];
@@ -23,12 +24,12 @@ fn written(folder: &Path, n_cells: usize) -> (std::path::PathBuf, Expression) {
     let file = File::open(&generated(folder, Set::Parse, n_cells)).unwrap();
     let whole = file.read_expression(&Matrix::X, None, None).unwrap();
     let path = folder.join("cells.rows");
-    let mut writer = Writer::create(&path, whole.genes.len()).unwrap();
+    let mut writer = Writer::create(&path, &whole.genes).unwrap();
     for (row, name) in whole.cells.iter().enumerate() {
         let (columns, counts) = whole.counts.row(row);
         writer.add(name, columns, counts).unwrap();
     }
-    let length = writer.finish(&whole.genes, FINGERPRINT).unwrap();
+    let length = writer.finish(FINGERPRINT).unwrap();
     assert_eq!(length, std::fs::metadata(&path).unwrap().len());
     (path, whole)
 }
@@ -80,18 +81,20 @@ async fn drawn_cells_are_the_same_with_and_without_a_row_file() {
         let atlas = Atlas::new((*database).clone()).with_objects(objects.clone());
         let before = atlas.load(&sets, 200, 10, 3, &Rows::default()).await.unwrap();
 
-        let with_rows = || Request { rows: Some(objects.clone()), ..request(&path, "cells", None) };
+        let with_rows = || with_rows(&objects, &path, "cells");
         let imported = run(&database, with_rows()).await.unwrap();
         let key = imported.dataset.rows_in.clone().unwrap();
         assert_eq!((imported.outcome, key.starts_with("atlases/cells/")), (Outcome::Replaced, true));
         assert_eq!(run(&database, with_rows()).await.unwrap().outcome, Outcome::Unchanged);
         let sets = database.cell_sets(&[]).await.unwrap();
+        // The imported file may be gone then: all that is read is in the row file.
+        let away = path.with_extension("away");
+        std::fs::rename(&path, &away).unwrap();
         let after = atlas.load(&sets, 200, 10, 3, &Rows::default()).await.unwrap();
         assert_eq!(before, after);
+        std::fs::rename(&away, &path).unwrap();
 
-        // The imported file may be gone then: all that is read is in the row file.
         let rows = objects.local_path(&key.parse().unwrap()).unwrap().unwrap();
-        assert!(rows.is_file());
         // Without the row file, cells are read as before.
         std::fs::remove_file(&rows).unwrap();
         assert_eq!(atlas.load(&sets, 200, 10, 3, &Rows::default()).await.unwrap(), before);
@@ -103,6 +106,100 @@ async fn drawn_cells_are_the_same_with_and_without_a_row_file() {
         run(&database, Request { replace: true, mapping: mapping.map(str::to_owned), ..with_rows() }).await.unwrap();
         assert_eq!(objects.list("atlases/cells").await.unwrap().len(), 1);
     }
+}
+
+/// An import with a row file.
+fn with_rows(objects: &Objects, path: &Path, dataset: &str) -> Request {
+    Request { objects: Some(objects.clone()), rows: true, ..request(path, dataset, None) }
+}
+
+#[tokio::test]
+async fn a_row_file_that_is_gone_or_damaged_is_written_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = generated(folder.path(), Set::Parse, 300);
+    for database in databases().await {
+        let objects = Objects::open(&config(&folder.path().join(database.kind), &[]).objects).unwrap();
+        let import = || run(&database, with_rows(&objects, &path, "cells"));
+        let key = import().await.unwrap().dataset.rows_in.unwrap();
+        let rows = objects.local_path(&key.parse().unwrap()).unwrap().unwrap();
+        let written = std::fs::read(&rows).unwrap();
+        assert_eq!(import().await.unwrap().outcome, Outcome::Unchanged);
+        let damages: [&dyn Fn(); 3] = [
+            &|| std::fs::remove_file(&rows).unwrap(),
+            &|| std::fs::write(&rows, &written[..written.len() - 10]).unwrap(),
+            &|| std::fs::write(&rows, "no rows at all").unwrap(),
+        ];
+        for damage in damages {
+            damage();
+            let again = import().await.unwrap();
+            assert_eq!((again.outcome, again.dataset.rows_in.as_ref()), (Outcome::Replaced, Some(&key)));
+            assert!(std::fs::read(&rows).unwrap() == written, "{}", database.kind);
+        }
+    }
+}
+
+#[tokio::test]
+async fn row_files_go_with_the_last_data_set_that_has_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = generated(folder.path(), Set::Parse, 300);
+    for database in databases().await {
+        let home = folder.path().join(database.kind);
+        let objects = Objects::open(&config(&home, &[]).objects).unwrap();
+        let held = async || -> Vec<String> {
+            objects.list("atlases").await.unwrap().into_iter().map(|object| object.key).collect()
+        };
+        let command = |args: &[&str]| {
+            let (code, _, words) = finish(&home, &database.url, args);
+            assert_eq!(code, 0, "{words}");
+        };
+        // Two data sets with one row file: the first was renamed, and then imported again.
+        let key = run(&database, with_rows(&objects, &path, "one")).await.unwrap().dataset.rows_in.unwrap();
+        command(&["datasets", "rename", "one", "two"]);
+        run(&database, with_rows(&objects, &path, "one")).await.unwrap();
+        assert_eq!(held().await, [key.as_str()]);
+        command(&["datasets", "delete", "one"]);
+        assert_eq!(held().await, [key.as_str()], "the other data set has it too");
+
+        // Replaced under its new name with another row file, and then without any.
+        let other = |rows| {
+            let mapping = Some("[batch]\nignore = true".to_owned()).filter(|_| rows);
+            Request { mapping, rows, replace: true, ..with_rows(&objects, &path, "two") }
+        };
+        let second = run(&database, other(true)).await.unwrap().dataset.rows_in.unwrap();
+        assert!(second.starts_with("atlases/two/"), "{second}");
+        assert_eq!(held().await, [second.as_str()]);
+        assert_eq!(run(&database, other(false)).await.unwrap().dataset.rows_in, None);
+        assert_eq!(held().await, [""; 0]);
+
+        // The same by the command.
+        let mapping = home.join("map.toml");
+        std::fs::write(&mapping, "[batch]\nignore = true").unwrap();
+        let import = ["import", "atlas", path.to_str().unwrap(), "--dataset", "three"];
+        let replace = ["--replace", "--map", mapping.to_str().unwrap()];
+        command(&[&import[..], &["--rows"]].concat());
+        assert_eq!(held().await.len(), 1);
+        command(&[&import[..], &replace].concat());
+        assert_eq!(held().await, [""; 0]);
+        command(&[&import[..], &replace, &["--rows"]].concat());
+        command(&["datasets", "delete", "three"]);
+        assert_eq!(held().await, [""; 0]);
+    }
+}
+
+#[test]
+fn genes_and_counts_that_could_not_be_read_back_are_not_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cells.rows");
+    let create = |genes: &[&str]| {
+        let genes: Vec<String> = genes.iter().map(|&gene| gene.to_owned()).collect();
+        Writer::create(&path, &genes)
+    };
+    let error = create(&["A", "B\nC"]).unwrap_err().to_string();
+    assert!(error.contains(r#""B\nC" has a line break"#), "{error}");
+    assert!(create(&[]).unwrap_err().to_string().contains("no genes"));
+    let error = create(&["A", "B"]).unwrap().add("c", &[0, 2], &[1.0, 1.0]).unwrap_err().to_string();
+    assert!(error.contains("row 0") && error.contains("column 2 of 2"), "{error}");
+    assert!(!path.exists());
 }
 
 #[test]

@@ -17,7 +17,7 @@ use crate::atlas::{refused, request, resolve, run};
 use crate::atlas_published::generated;
 use crate::generate::Set;
 use crate::support::program::finish;
-use crate::support::{databases, fixture, shared};
+use crate::support::{databases, fixture, names_in, shared};
 
 #[tokio::test]
 async fn a_sample_gives_what_reading_everything_gives() {
@@ -200,11 +200,66 @@ async fn the_commands_import_a_folder_and_list_rename_and_delete_it() {
         assert!(json["dataset"]["rows_in"].as_str().unwrap().starts_with("atlases/tenx/"), "{json}");
 
         assert!(command(&["datasets", "list"]).1.starts_with("tenx\t1107 cells\t1 sets\tgeneric\t"));
-        assert_eq!(command(&["datasets", "rename", "tenx", "no/name"]).0, 2);
+        for wrong in ["no/name", "_hidden", &"x".repeat(65)] {
+            let (code, _, words) = command(&["datasets", "rename", "tenx", wrong]);
+            assert!(code == 2 && words.contains("not a name for a data set"), "{wrong}: {code} {words}");
+        }
         assert_eq!(command(&["datasets", "rename", "tenx", "pbmc"]).0, 0);
         let (code, _, words) = command(&["datasets", "delete", "tenx"]);
         assert!(code == 1 && words.contains("held are pbmc"), "{code} {words}");
         assert_eq!(command(&["datasets", "delete", "pbmc"]).0, 0);
         assert_eq!(command(&["datasets", "list"]).1, "");
     }
+}
+
+/// A folder as 10x Genomics writes it, with three cells and two genes.
+fn write_mtx(folder: &Path, count: u32) {
+    std::fs::create_dir_all(folder).unwrap();
+    let head = "%%MatrixMarket matrix coordinate integer general\n%\n2 3 3\n";
+    let write = |name: &str, text: &str| std::fs::write(folder.join(name), text).unwrap();
+    write("matrix.mtx", &format!("{head}1 1 {count}\n2 2 1\n1 3 2\n"));
+    write("barcodes.tsv", "c1\nc2\nc3\n");
+    write("genes.tsv", "g1\tA\ng2\tB\n");
+}
+
+#[tokio::test]
+async fn a_folder_is_kept_as_a_file_only_if_it_is_imported_and_never_over_that_of_another() {
+    let database = databases().await.swap_remove(0);
+    let home = tempfile::tempdir().unwrap();
+    let (folder, mapping) = (home.path().join("tenx"), home.path().join("map.toml"));
+    write_mtx(&folder, 5);
+    std::fs::write(&mapping, "gene_symbols = 'name'\n[cell_type]\nvalue = 'B cell'").unwrap();
+    let import = |more: &[&str]| {
+        let (folder, mapping) = (folder.to_str().unwrap(), mapping.to_str().unwrap());
+        let always = ["import", "atlas", folder, "--dataset", "tenx", "--map", mapping, "--json"];
+        finish(home.path(), &database.url, &[&always, more].concat())
+    };
+    let atlases = home.path().join("atlases");
+    let location = |out: &str| {
+        let json: serde_json::Value = serde_json::from_str(out).unwrap();
+        json["dataset"]["location"]["path"].as_str().unwrap().to_owned()
+    };
+
+    let (code, out, words) = import(&["--dry-run"]);
+    assert_eq!((code, names_in(&atlases)), (0, vec![]), "{words}");
+    let would_be = location(&out);
+    let (code, out, words) = import(&[]);
+    assert_eq!((code, location(&out)), (0, would_be), "{words}");
+    let first = names_in(&atlases);
+    assert!(first.len() == 1 && first[0].starts_with("tenx-"), "{first:?}");
+    let content = std::fs::read(atlases.join(&first[0])).unwrap();
+
+    // The name is taken: what is held under it stays what it is.
+    write_mtx(&folder, 6);
+    let no_such_matrix = ["--replace", "--counts-in", "raw/X"];
+    for (more, expected) in [(&[][..], 1), (&["--replace", "--dry-run"][..], 0), (&no_such_matrix[..], 1)] {
+        let (code, _, words) = import(more);
+        assert_eq!((code, names_in(&atlases)), (expected, first.clone()), "{more:?}: {words}");
+    }
+    let (code, out, words) = import(&["--replace"]);
+    assert_eq!((code, names_in(&atlases).len()), (0, 2), "{words}");
+    assert!(!location(&out).ends_with(&first[0]), "{out}");
+    assert!(std::fs::read(atlases.join(&first[0])).unwrap() == content);
+    let (code, out, words) = import(&[]);
+    assert!(code == 0 && words.contains("nothing to do") && names_in(&atlases).len() == 2, "{out}{words}");
 }

@@ -26,6 +26,7 @@ use crate::objects::Objects;
 pub use error::Error;
 use input::Input;
 use rows::NewRows;
+pub use rows::discard_rows;
 
 /// Noted where labels of cell types could not be resolved at all.
 const NO_ONTOLOGY: &str = "no Cell Ontology is imported, so cell types have no terms but those the file or mapping names; \
@@ -46,8 +47,10 @@ pub struct Request {
     pub counts_in: Option<Matrix>,
     /// How much of the counts is read to prove them.
     pub proof: Proof,
-    /// Where a row file is written too, if one is wanted.
-    pub rows: Option<Objects>,
+    /// The object store, where row files are; without it none is written, and none is deleted.
+    pub objects: Option<Objects>,
+    /// Whether a row file is written too.
+    pub rows: bool,
     /// Whether a data set of the same name is replaced.
     pub replace: bool,
     /// Whether only to look.
@@ -121,8 +124,14 @@ pub async fn import(
     progress: impl Fn(Progress) + Send + Sync + Clone + 'static,
 ) -> Result<Imported, Error> {
     check_name(&request.dataset)?;
-    let (dry_run, objects) = (request.dry_run, request.rows.clone());
-    let present = database.dataset(&request.dataset).await?;
+    let (dry_run, objects) = (request.dry_run, request.objects.clone());
+    let mut present = database.dataset(&request.dataset).await?;
+    let rows_before = present.as_ref().and_then(|present| present.rows_in.clone());
+    if let (Some(objects), Some(present), true) = (&objects, &mut present, request.rows)
+        && !rows::are_readable(objects, present).await?
+    {
+        present.rows_in = None;
+    }
     let replaces = present.as_ref().map(|present| present.fingerprint.clone());
     let reading = progress.clone();
     let read = move || read(&request, present, &resolve, knowledge, &reading);
@@ -142,7 +151,7 @@ pub async fn import(
     storing(0);
     let stored = database.store_dataset(&dataset, &sets, replaces.as_deref(), &storing).await?;
     if let (Some(objects), Stored::Done) = (&objects, &stored) {
-        NewRows::tidy(database, objects, &dataset.name).await?;
+        rows::tidy(database, objects, &dataset.name, rows_before).await;
     }
     match stored {
         Stored::Done if replaces.is_some() => Ok(Imported { outcome: Outcome::Replaced, dataset }),
@@ -191,7 +200,7 @@ fn read(
         // Where only parts of the file went into the checksum, its time of change counts too.
         let unchanged = is_of_all(&sha256) || present.modified == modified;
         let same_place = present.location == Location::Path(path.clone());
-        let has_rows = request.rows.is_none() || present.rows_in.is_some();
+        let has_rows = !request.rows || present.rows_in.is_some();
         if same && unchanged && has_rows && same_place && present.summary.knowledge == knowledge {
             return Ok(Reading::Unchanged(Box::new(present)));
         }
@@ -208,8 +217,8 @@ fn read(
     if let Some(column) = mapping.gene_symbols.as_ref().filter(|column| !genes.has(column)) {
         return Err(input.no_column("var", genes, column, "gene symbols"));
     }
-    let rows = match &request.rows {
-        Some(objects) if !request.dry_run && rows_in.is_none() => {
+    let rows = match &request.objects {
+        Some(objects) if request.rows && !request.dry_run && rows_in.is_none() => {
             let genes_in = mapping.gene_symbols.as_deref();
             let rows =
                 NewRows::write(objects, &request.dataset, &fingerprint, &file, (&counts.matrix, genes_in), progress)?;

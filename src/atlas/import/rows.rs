@@ -1,12 +1,13 @@
-//! Writing the row file of an import.
+//! The row file of an import: writing it, and deleting those that no data set has any more.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use super::{Error, Progress};
 use crate::anndata::{self, File, Matrix};
-use crate::atlas::row_file::{self, Writer};
+use crate::atlas::row_file::{self, RowFile, Source, Writer};
 use crate::database::Database;
+use crate::domain::Dataset;
 use crate::objects::{ObjectKey, Objects};
 
 /// Rows read at once.
@@ -50,7 +51,7 @@ impl NewRows {
         };
         let genes = file.gene_names(matrix, genes_in)?;
         let total = file.n_cells() as u64;
-        let mut writer = Writer::create(&path, genes.len())?;
+        let mut writer = Writer::create(&path, &genes)?;
         let mut wrong: Option<Error> = None;
         file.for_each_block(matrix, ROWS_AT_ONCE, |first, block| {
             let rows: Vec<usize> = (first..first + block.n_rows()).collect();
@@ -73,24 +74,8 @@ impl NewRows {
         if let Some(error) = wrong {
             return Err(error);
         }
-        writer.finish(&genes, row_file::fingerprint(fingerprint))?;
+        writer.finish(row_file::fingerprint(fingerprint))?;
         Ok(Self { key, waiting })
-    }
-
-    /// Deletes the row files of data sets of this name that no data set has any more: of imports that
-    /// were replaced, or interrupted.
-    pub(super) async fn tidy(database: &Database, objects: &Objects, dataset: &str) -> Result<(), Error> {
-        let kept: Vec<String> = database.datasets().await?.into_iter().filter_map(|dataset| dataset.rows_in).collect();
-        let folder = format!("atlases/{dataset}");
-        for object in objects.list(&folder).await.map_err(row_file::Error::from)? {
-            if object.key.ends_with(".rows")
-                && !kept.contains(&object.key)
-                && let Ok(key) = object.key.parse()
-            {
-                objects.delete(&key).await.map_err(row_file::Error::from)?;
-            }
-        }
-        Ok(())
     }
 
     /// Brings the file to the store, if it is not there yet.
@@ -100,4 +85,51 @@ impl NewRows {
         }
         Ok(())
     }
+}
+
+/// Whether a data set has a row file that is there, whole at its end, and written for this import.
+pub(super) async fn are_readable(objects: &Objects, dataset: &Dataset) -> Result<bool, row_file::Error> {
+    let Some(Ok(key)) = dataset.rows_in.as_ref().map(|key| key.parse::<ObjectKey>()) else { return Ok(false) };
+    if !objects.exists(&key).await? {
+        return Ok(false);
+    }
+    let fingerprint = row_file::fingerprint(&dataset.fingerprint);
+    match RowFile::open(Source::of(objects, key)?, fingerprint).await {
+        Ok(_) => Ok(true),
+        Err(
+            row_file::Error::NotRows { .. } | row_file::Error::Damaged { .. } | row_file::Error::OtherImport { .. },
+        ) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Deletes the row files that no data set has any more: the one there was before an import, and others
+/// below this name, of imports that were interrupted. What cannot be deleted stays; the import is done.
+pub(super) async fn tidy(database: &Database, objects: &Objects, dataset: &str, before: Option<String>) {
+    let folder = format!("atlases/{dataset}");
+    let deleted = async {
+        let listed = objects.list(&folder).await.map_err(row_file::Error::from)?;
+        let below = listed.into_iter().map(|object| object.key).filter(|key| key.ends_with(".rows"));
+        discard_rows(database, objects, below.chain(before)).await
+    };
+    if let Err(error) = deleted.await {
+        tracing::warn!(%error, "row files that no data set has any more are left: {error}");
+    }
+}
+
+/// Deletes those of these row files that no data set has any more.
+pub async fn discard_rows(
+    database: &Database,
+    objects: &Objects,
+    keys: impl IntoIterator<Item = String>,
+) -> Result<(), Error> {
+    let held: Vec<String> = database.datasets().await?.into_iter().filter_map(|dataset| dataset.rows_in).collect();
+    for key in keys {
+        if !held.contains(&key)
+            && let Ok(key) = key.parse()
+        {
+            objects.delete(&key).await.map_err(row_file::Error::from)?;
+        }
+    }
+    Ok(())
 }

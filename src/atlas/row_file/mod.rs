@@ -105,6 +105,9 @@ pub enum Error {
     /// A reading thread stopped.
     #[error("reading was interrupted")]
     Interrupted,
+    /// Genes that cannot be written.
+    #[error("cannot write a row file: {0}")]
+    Genes(String),
     /// Counts that cannot be written.
     #[error("cannot write row {row} of a row file: {what}")]
     Unwritable {

@@ -14,6 +14,8 @@ use super::{BLOCK, Error, MAGIC, cell};
 pub struct Writer {
     path: PathBuf,
     out: BufWriter<tempfile::NamedTempFile>,
+    /// Their names, joined by line feeds.
+    genes: String,
     n_cols: u64,
     n_counts: u64,
     at: u64,
@@ -23,15 +25,22 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Begins a file that will be at `path`.
-    pub fn create(path: &Path, n_cols: usize) -> Result<Self, Error> {
+    /// Begins a file that will be at `path`, with a column for each gene.
+    pub fn create(path: &Path, genes: &[String]) -> Result<Self, Error> {
+        if let Some(gene) = genes.iter().find(|gene| gene.contains('\n')) {
+            return Err(Error::Genes(format!("the name of the gene {gene:?} has a line break in it")));
+        }
+        if genes.is_empty() {
+            return Err(Error::Genes("there are no genes".to_owned()));
+        }
         let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
         let failed = |source| Error::File { what: "write", path: path.to_owned(), source };
         let file = tempfile::Builder::new().prefix(".haystack-").suffix(".rows.part").tempfile_in(folder);
         let mut writer = Self {
             path: path.to_owned(),
             out: BufWriter::with_capacity(1 << 20, file.map_err(failed)?),
-            n_cols: n_cols as u64,
+            genes: genes.join("\n"),
+            n_cols: genes.len() as u64,
             n_counts: 0,
             at: 0,
             lengths: Vec::new(),
@@ -46,8 +55,11 @@ impl Writer {
         let row = self.lengths.len() as u64;
         let mut record = std::mem::take(&mut self.record);
         record.clear();
-        let written = cell::write(name, columns, counts, &mut record);
-        written.map_err(|what| Error::Unwritable { row, what })?;
+        let unwritable = |what| Error::Unwritable { row, what };
+        if let Some(column) = columns.last().filter(|&&column| u64::from(column) >= self.n_cols) {
+            return Err(unwritable(format!("it has a count in column {column} of {}", self.n_cols)));
+        }
+        cell::write(name, columns, counts, &mut record).map_err(unwritable)?;
         self.put(&record)?;
         self.lengths.push(record.len() as u32);
         self.n_counts += columns.len() as u64;
@@ -56,12 +68,12 @@ impl Writer {
     }
 
     /// Ends the file and puts it in its place: its length in bytes. `fingerprint` is that of the import.
-    pub fn finish(mut self, genes: &[String], fingerprint: [u8; 32]) -> Result<u64, Error> {
+    pub fn finish(mut self, fingerprint: [u8; 32]) -> Result<u64, Error> {
         let path = self.path.clone();
         let failed = |source| Error::File { what: "write", path: path.clone(), source };
         let genes_at = self.at;
         let mut packed = ZlibEncoder::new(Vec::new(), Compression::default());
-        packed.write_all(genes.join("\n").as_bytes()).map_err(failed)?;
+        packed.write_all(self.genes.as_bytes()).map_err(failed)?;
         let packed = packed.finish().map_err(failed)?;
         self.put_checked(packed)?;
         let directory_at = self.at;

@@ -1,15 +1,20 @@
 //! `haystack import atlas`: an `.h5ad` file of counts.
 
+use super::converted::Converted;
 use crate::anndata::{self, Matrix};
 use crate::atlas::counts::Proof;
 use crate::atlas::import::{self, Imported, Outcome, Progress, Request};
 use crate::atlas::profile::Profile;
 use crate::atlas::resolve;
+use crate::cli::blocking::blocking;
 use crate::cli::{Error, Result, open, progress};
 use crate::config::Config;
+use crate::database::Database;
 use crate::domain::Dataset;
 use crate::domain::datasets::{Field, LabelTaken};
+use crate::domain::inference::Location;
 use crate::knowledge::Knowledge;
+use crate::objects::Objects;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -111,18 +116,29 @@ pub async fn run(args: Args, config: Config) -> Result {
     };
     let database = open::database(&config).await?;
     let knowledge = Arc::new(Knowledge::load(&database).await?);
+    let mut converted = converted(&args, &config).await?;
+    if let Some(converted) = converted.as_mut().filter(|_| !args.dry_run) {
+        converted.put_in_place()?;
+    }
     let request = Request {
-        file: in_one_file(args.file, &args.dataset, &config).await?,
+        file: converted.as_ref().map_or(args.file.as_path(), Converted::file).to_owned(),
+        objects: store_of_rows(&database, &config, &args.dataset, args.rows).await?,
+        rows: args.rows,
         dataset: args.dataset,
         profile: args.profile,
         mapping,
         counts_in: args.counts_in,
         proof: args.prove.into(),
-        rows: if args.rows { Some(open::objects(&config)?) } else { None },
         replace: args.replace,
         dry_run: args.dry_run,
     };
-    let imported = with_progress(&database, knowledge, request).await?;
+    let mut imported = with_progress(&database, knowledge, request).await?;
+    if let Some(converted) = converted {
+        imported.dataset.location = Location::Path(converted.place().to_owned());
+        if !args.dry_run {
+            converted.imported();
+        }
+    }
     database.close().await;
     eprint!("{}", table(&imported));
     if args.json {
@@ -131,29 +147,32 @@ pub async fn run(args: Args, config: Config) -> Result {
     Ok(())
 }
 
-/// The file to import. A folder of 10x Genomics is written as an `.h5ad` in the home folder first, because it
-/// cannot be read a few cells at a time.
-async fn in_one_file(path: PathBuf, dataset: &str, config: &Config) -> Result<PathBuf> {
-    if !anndata::is_mtx_folder(&path) {
-        return Ok(path);
+/// The file of a folder of 10x Genomics, where one is imported.
+async fn converted(args: &Args, config: &Config) -> Result<Option<Converted>> {
+    if !anndata::is_mtx_folder(&args.file) {
+        return Ok(None);
     }
-    import::check_name(dataset)?;
-    let (folder, name) = (config.home.join("atlases"), format!("{dataset}.h5ad"));
-    let write = move || -> Result<PathBuf> {
-        let data = anndata::read_mtx_folder(&path).map_err(Error::failed)?;
-        std::fs::create_dir_all(&folder)
-            .map_err(|error| Error::failed(format!("cannot make the folder {}: {error}", folder.display())))?;
-        let file = folder.join(name);
-        eprintln!("Writing {} from {}", file.display(), path.display());
-        anndata::write(&file, &data)?;
-        Ok(file)
-    };
-    tokio::task::spawn_blocking(write).await.map_err(Error::bug)?
+    import::check_name(&args.dataset)?;
+    let (from, dataset, dry_run) = (args.file.clone(), args.dataset.clone(), args.dry_run);
+    let atlases = config.home.join("atlases");
+    eprintln!("Writing the cells of {} as an .h5ad", from.display());
+    blocking(move || Converted::write(&from, &atlases, &dataset, dry_run)).await.map(Some)
+}
+
+/// The object store, where a row file is wanted or one may have to go.
+pub(super) async fn store_of_rows(
+    database: &Database,
+    config: &Config,
+    dataset: &str,
+    wanted: bool,
+) -> Result<Option<Objects>> {
+    let held = database.dataset(dataset).await?.and_then(|dataset| dataset.rows_in);
+    (wanted || held.is_some()).then(|| open::objects(config)).transpose()
 }
 
 /// Imports a file with a bar on standard error.
 pub(super) async fn with_progress(
-    database: &crate::database::Database,
+    database: &Database,
     knowledge: Arc<Knowledge>,
     request: Request,
 ) -> Result<Imported> {

@@ -2,6 +2,7 @@
 
 mod atlas;
 mod closing;
+mod converted;
 mod fetch;
 mod gene_sets;
 mod interactions;

@@ -7,6 +7,7 @@ use super::closing::{self, Bar};
 use crate::atlas::counts::Proof;
 use crate::atlas::import::Request;
 use crate::atlas::simulate::{self, Design, Sizes};
+use crate::cli::blocking::blocking;
 use crate::cli::{Error, Result, open};
 use crate::config::Config;
 use crate::knowledge::{Knowledge, starter};
@@ -38,7 +39,7 @@ pub async fn run(args: Args, config: Config) -> Result {
     }
 
     let folder = config.home.join("atlases");
-    let made = tokio::task::spawn_blocking(move || -> Result<_> {
+    let file = blocking(move || {
         let design = Design::starter(Sizes::default())?;
         let file = folder.join(simulate::file_name(&design, args.seed));
         // Written whole or not at all, under a name that says what is in it.
@@ -49,8 +50,8 @@ pub async fn run(args: Args, config: Config) -> Result {
             simulate::write(&file, &design, args.seed)?;
         }
         Ok(file)
-    });
-    let file = made.await.map_err(Error::bug)??;
+    })
+    .await?;
     let knowledge = Arc::new(Knowledge::load(&database).await?);
     let request = Request {
         file,
@@ -59,7 +60,8 @@ pub async fn run(args: Args, config: Config) -> Result {
         mapping: None,
         counts_in: None,
         proof: Proof::All,
-        rows: None,
+        objects: atlas::store_of_rows(&database, &config, simulate::DATASET, false).await?,
+        rows: false,
         replace: true,
         dry_run: false,
     };
