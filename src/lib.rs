@@ -6,12 +6,13 @@
 //! prompts are tried while that helps, and an AnnData file, a report and a log come out.
 //!
 //! One binary: `serve` (HTTP API and page), `orchestrate` (one run's loop), `infer` and `embed` (the model),
-//! `run` (all of it in a terminal), what fills and looks after the stores (`import`, `resolve`, `migrate`,
-//! `doctor`), and the statistics each on its own (`de`, `enrich`, `prerank`, `activity`).
+//! `run` (all of it in a terminal), what fills and looks after the stores (`import`, `datasets`, `resolve`,
+//! `migrate`, `doctor`), and the statistics each on its own (`de`, `enrich`, `prerank`, `activity`).
 //!
 //! # The map
 //!
-//! Six bands, each using only those below it. `tests/it/tidy.rs` holds the table of who may use whom.
+//! Six bands, each using those below it and at most a neighbour. `tests/it/tidy.rs` holds the table of who
+//! may use whom.
 //!
 //! | band | modules | what |
 //! |---|---|---|
@@ -43,7 +44,7 @@
 //! | a route, or what it returns | `api/mod.rs` → `api/runs.rs` |
 //! | what the page shows | `assets/web/`, `api/web.rs` |
 //! | how a question is read | `knowledge/question/` |
-//! | how a name is resolved | `knowledge/resolve.rs`; how likely a name is meant, `knowledge/{weigh,rank}.rs`; `make bench-resolver` |
+//! | how a name is resolved | `knowledge/resolve.rs`; how likely a name is meant, `knowledge/{weigh,rank}.rs`, `assets/resolver.tsv`; `make bench-resolver` |
 //! | which words and abbreviations are known | `assets/vocabulary.tsv`, `assets/names.tsv` |
 //! | how prompts are found or ranked | `orchestrate/retrieve/` |
 //! | how controls are paired, cells drawn | `atlas/controls.rs`, `atlas/cells.rs` |
@@ -51,6 +52,8 @@
 //! | how a few cells are read quickly | `atlas/row_file/`, `anndata/store/direct.rs`; `make bench-atlas` |
 //! | how a score is made | `orchestrate/evaluate/`, `domain/score.rs` |
 //! | when a run stops | `orchestrate/decide.rs` |
+//! | what a report says | `assets/report.{html,md}`, `orchestrate/report/` |
+//! | which files of knowledge are read, or fetched | `knowledge/import.rs`, `cli/import/` |
 //! | a statistic | `stats/` and its reference numbers; its command in `cli/{de,enrich,prerank,activity}.rs`; `make bench-stats` |
 //! | the model | `stack/` and its parity tests |
 //! | how checkpoints are read | `stack/checkpoint/`, `make fuzz` |
@@ -64,10 +67,10 @@
 //!
 //! **`POST /api/v1/runs/`** ([`api`]): the body parses to `CreateRun` (wire), then to
 //! [`domain::run::Settings`] within its limits; [`database::Database::create_run`] stores it as
-//! queued, in the hands of this process; [`executor::Executor`] starts `haystack orchestrate --run-id`,
-//! which takes it over; the answer is 201 with the shape that reading a run has. If the start fails, or
-//! the process later ends without finishing the run, the run is failed with a reason. No cells are read
-//! and no model is loaded in the request.
+//! queued, in the hands of this process; [`executor::Executor`] starts `haystack orchestrate --run-id`, and
+//! the run is handed over to that job; the answer is 201 with the shape that reading a run has. If the start
+//! fails, or the process later ends without finishing the run, the run is failed with a reason. No cells are
+//! read and no model is loaded in the request.
 //!
 //! **One iteration** ([`orchestrate`], each line one call): enter the phase (one `UPDATE` that also
 //! says whether the run was cancelled) → candidates from every strategy, ranked, tried ones left out →
@@ -79,7 +82,7 @@
 //! [`domain::inference::InferRequest`]; [`objects`] brings the files; [`stack`] loads weights, aligns
 //! genes, arranges windows and generates, keeping in memory what `--memory` allows and the rest in
 //! temporary files; [`anndata`] writes each arm; the summary goes last, so its presence means done. No
-//! database, no clock in the result. `haystack embed` shares all but the generation.
+//! database, and no clock in what is predicted. `haystack embed` shares the reading and the network.
 
 pub mod anndata;
 pub mod api;
