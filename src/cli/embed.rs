@@ -10,6 +10,7 @@ use std::time::Instant;
 use serde::Serialize;
 
 use super::blocking::{Stop, blocking};
+use super::infer::check;
 use super::infer::input::{self, Cells, Reading};
 use super::infer::model::{self, Loaded};
 use super::infer::output::{describe_model, query_table};
@@ -159,6 +160,9 @@ async fn job(args: &Args, objects: &Objects) -> Result<Summary> {
     };
     let argument = |text: &String| Location::from_argument(text);
     let model = model::location(args.model.clone());
+    let files = [Some(&args.cells), args.genes.as_ref(), args.obs_source.as_ref()];
+    let inputs: Vec<Location> = files.into_iter().flatten().map(argument).chain([model.clone()]).collect();
+    check::all_differ([&argument(&args.output)], &inputs, objects)?;
     model::check(&model, objects).await?;
     let inputs = Inputs {
         cells: fetch(&args.cells, argument(&args.cells)).await?,
@@ -187,7 +191,8 @@ async fn job(args: &Args, objects: &Objects) -> Result<Summary> {
 
 fn embed_to(args: &Args, inputs: &Inputs, file: &Path, bar: &Bar, stop: &AtomicBool) -> Result<Summary> {
     let start = Instant::now();
-    let budget = Budget { bytes: args.memory, scratch: inputs.scratch.clone() };
+    // The counts as read, and over the model's genes.
+    let budget = Budget { bytes: args.memory / 2, scratch: inputs.scratch.clone() };
     let (compute, device) = model::device(args.device, args.precision.into())?;
     let reading = Reading { gene_column: args.gene_column.as_deref(), rows: None, budget: &budget };
     let mut cells = Cells::read(&inputs.cells, "file", &args.cells, reading)?;

@@ -35,20 +35,29 @@ pub fn check(request: &InferRequest, concatenated: bool, objects: &Objects) -> R
 }
 
 fn check_outputs(request: &InferRequest, concatenated: bool, objects: &Objects) -> Result {
-    let place = |location: &Location| place(location, objects);
     let cells = request.arms.iter().flat_map(|arm| [Some(&arm.prompt), arm.control.as_ref()]);
     let others = [request.model.as_ref(), request.genes.as_ref(), Some(&request.query)];
-    let inputs: Vec<String> = others.into_iter().chain(cells).flatten().map(place).collect();
-    let mut outputs: Vec<String> = Vec::new();
     let arms = if concatenated { &request.arms[..1] } else { &request.arms };
-    for location in arms.iter().map(|arm| &arm.output).chain(&request.summary) {
-        let output = place(location);
+    let outputs = arms.iter().map(|arm| &arm.output).chain(&request.summary);
+    all_differ(outputs, others.into_iter().chain(cells).flatten(), objects)
+}
+
+/// Refuses outputs that would be written over an input or over each other.
+pub fn all_differ<'a>(
+    outputs: impl IntoIterator<Item = &'a Location>,
+    inputs: impl IntoIterator<Item = &'a Location>,
+    objects: &Objects,
+) -> Result {
+    let inputs: Vec<String> = inputs.into_iter().map(|location| place(location, objects)).collect();
+    let mut written: Vec<String> = Vec::new();
+    for location in outputs {
+        let output = place(location, objects);
         let other = if inputs.contains(&output) { "an input" } else { "another output" };
-        if inputs.contains(&output) || outputs.contains(&output) {
+        if inputs.contains(&output) || written.contains(&output) {
             return Err(Error::usage(format!("{location} would be written over {other}"))
                 .hint("nothing was changed; give the output another name or folder"));
         }
-        outputs.push(output);
+        written.push(output);
     }
     Ok(())
 }

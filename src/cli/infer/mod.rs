@@ -2,7 +2,7 @@
 //!
 //! Flags and `--request` both become an [`InferRequest`]; [`job`] runs it.
 
-mod check;
+pub(super) mod check;
 pub(super) mod input;
 mod job;
 pub(super) mod model;

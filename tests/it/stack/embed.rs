@@ -198,6 +198,10 @@ fn what_cannot_be_embedded_is_refused() {
     };
     let genes = ["--genes", genes.to_str().unwrap()];
     assert_eq!(run("e.txt", &genes).0, Some(2));
+    let before = fs::read(place.path("query.h5ad")).unwrap();
+    let (code, said) = run("./query.h5ad", &genes);
+    assert!(code == Some(2) && said.contains("would be written over an input"), "{said}");
+    assert_eq!(fs::read(place.path("query.h5ad")).unwrap(), before);
     let (_, said) = run("e.npy", &[]);
     assert!(said.contains("does not bring its gene list"), "{said}");
     let few = ["--obs-source", "few.h5ad"];
