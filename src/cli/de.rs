@@ -34,8 +34,8 @@ Methods:
   t-test               Welch's t-test
   t-test_overestim_var the same with the group's number of cells for the reference, as in scanpy
   pseudobulk           counts added up by donor (--donor), median-of-ratios scaling, moderated
-                       t-test on log2 counts per million with a trend (limma-trend); donors on
-                       both sides are compared with themselves
+                       t-test on log2 counts per million with a trend (limma-trend); where most
+                       donors are on both sides each of these is compared with itself
 
 Cells of one donor are alike, so tests of cells find too much where donors differ: prefer pseudobulk with donors to \
 compare.
@@ -299,13 +299,17 @@ fn of_donors(cells: &Cells, labels: &Labels, args: &Args) -> Result<Vec<GroupTes
             Ok(found) => {
                 let how = match found.pairing {
                     Pairing::Paired { donors } => format!("{donors} donors, each compared with itself"),
-                    Pairing::Unpaired { group, reference } => format!("{group} donors against {reference} others"),
+                    Pairing::Unpaired { group, reference } => format!("{group} donors against {reference}"),
                 };
-                let and = match found.small_samples {
+                let small = match found.small_samples {
                     0 => String::new(),
                     n => format!("; {n} samples with fewer than {MIN_CELLS} cells are left out"),
                 };
-                eprintln!("{name}: {how}{and}");
+                let single = match found.single_samples {
+                    0 => String::new(),
+                    n => format!("; {n} samples of donors that are on one side only are left out"),
+                };
+                eprintln!("{name}: {how}{small}{single}");
                 let n_cells =
                     [Side::Group, Side::Reference].map(|of| sides.iter().filter(|side| **side == Some(of)).count());
                 tests.push(GroupTests { group, n_cells, genes: found.genes });

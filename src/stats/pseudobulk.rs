@@ -8,9 +8,11 @@
 //! 2. genes with too few counts to say anything are left out, by edgeR's `filterByExpr`;
 //! 3. samples are put on one scale by the median of ratios (DESeq2; Anders and Huber 2010, *Genome
 //!    Biol.* 11:R106), counts become log2 counts per million with a prior count of 3;
-//! 4. where at least two donors are on both sides each donor is compared with itself, else the sides
-//!    are compared as they are;
+//! 4. where most donors of the smaller side, and at least two, are on both sides, each of these is
+//!    compared with itself and the others are left out; else the sides are compared as they are;
 //! 5. moderated t-tests with a trend (limma-trend, see [`super::moderated`]).
+
+use std::collections::BTreeMap;
 
 use super::adjust::Correction;
 use super::differential::{GeneTest, correct};
@@ -28,7 +30,7 @@ pub const MIN_DONORS: usize = 2;
 const PRIOR_COUNT: f64 = 3.0;
 
 /// Which side of a comparison a cell is on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Side {
     /// The tested group.
     Group,
@@ -60,6 +62,8 @@ pub struct DonorTests {
     pub pairing: Pairing,
     /// Samples left out because they have fewer than [`MIN_CELLS`] cells.
     pub small_samples: usize,
+    /// Samples left out of a paired comparison because their donor is on one side only.
+    pub single_samples: usize,
     /// By gene. Means are log2 counts per million, the fold change is their difference, shares are of
     /// cells. Genes that were left out have NaN for score, p-values and fold change.
     pub genes: Vec<GeneTest>,
@@ -101,34 +105,40 @@ pub fn compare_donors(
     correction: Correction,
 ) -> Result<DonorTests, PseudobulkError> {
     assert!(sides.len() == counts.n_rows() && donors.len() == counts.n_rows(), "one side and donor for each cell");
-    let mut bulks = add_up(counts, sides, donors)?;
-    let shares = shares(&bulks, counts.n_cols());
-    let before = bulks.len();
-    bulks.retain(|bulk| bulk.n_cells >= MIN_CELLS);
-    let small_samples = before - bulks.len();
-    let of = |side| bulks.iter().filter(|bulk| bulk.side == side).map(|bulk| bulk.donor).collect::<Vec<u32>>();
+    let mut sizes: BTreeMap<(Side, u32), usize> = BTreeMap::new();
+    for sample in sides.iter().zip(donors).filter_map(sample_of) {
+        *sizes.entry(sample).or_default() += 1;
+    }
+    let before = sizes.len();
+    sizes.retain(|_, n_cells| *n_cells >= MIN_CELLS);
+    let small_samples = before - sizes.len();
+    let of = |side| sizes.keys().filter(|(of, _)| *of == side).map(|(_, donor)| *donor).collect::<Vec<u32>>();
     let [group, reference] = [of(Side::Group), of(Side::Reference)];
-    if group.len().min(reference.len()) < MIN_DONORS {
+    let smaller = group.len().min(reference.len());
+    if smaller < MIN_DONORS {
         return Err(PseudobulkError::TooFewDonors { group: group.len(), reference: reference.len() });
     }
-    let both: Vec<u32> = group.iter().copied().filter(|donor| reference.contains(donor)).collect();
-    let pairing = match both.len() >= MIN_DONORS {
-        true => Pairing::Paired { donors: both.len() },
+    let both = group.iter().filter(|donor| reference.binary_search(donor).is_ok()).count();
+    let pairing = match both >= MIN_DONORS && 2 * both > smaller {
+        true => Pairing::Paired { donors: both },
         false => Pairing::Unpaired { group: group.len(), reference: reference.len() },
     };
-    if let Pairing::Paired { .. } = pairing {
-        bulks.retain(|bulk| both.contains(&bulk.donor));
-    }
+    let is_compared = |(_, donor): &(Side, u32)| match pairing {
+        Pairing::Paired { .. } => group.binary_search(donor).is_ok() && reference.binary_search(donor).is_ok(),
+        Pairing::Unpaired { .. } => true,
+    };
     // The group's samples first, donors in the same order on both sides.
-    bulks.sort_by_key(|bulk| (bulk.side == Side::Reference, bulk.donor));
-    let n_group = bulks.iter().filter(|bulk| bulk.side == Side::Group).count();
+    let samples: Vec<(Side, u32)> = sizes.keys().copied().filter(is_compared).collect();
+    let single_samples = sizes.len() - samples.len();
+    let n_group = samples.iter().filter(|(side, _)| *side == Side::Group).count();
 
+    let AddedUp { bulks, shares } = add_up(counts, sides, donors, &samples)?;
     let kept = expressed_genes(&bulks, n_group.min(bulks.len() - n_group));
     if kept.is_empty() {
         return Err(PseudobulkError::NoGenes);
     }
     let kept_counts: Vec<Vec<f64>> =
-        bulks.iter().map(|bulk| kept.iter().map(|&gene| bulk.counts[gene]).collect()).collect();
+        bulks.into_iter().map(|bulk| kept.iter().map(|&gene| bulk[gene]).collect()).collect();
     let factors = size_factors(&kept_counts).ok_or(PseudobulkError::NoCommonGenes)?;
     let levels = log2_cpm(&kept_counts, &factors);
     let fits = fit(&levels, n_group, pairing);
@@ -160,71 +170,68 @@ pub fn compare_donors(
         };
     }
     correct(&mut genes, correction);
-    Ok(DonorTests { pairing, small_samples, genes })
+    Ok(DonorTests { pairing, small_samples, single_samples, genes })
 }
 
-/// The counts of one donor's cells on one side.
-struct Bulk {
-    side: Side,
-    donor: u32,
-    n_cells: usize,
-    counts: Vec<f64>,
-    /// Cells with any of each gene.
-    n_seen: Vec<u32>,
+/// The sample a cell belongs to, if it has a side and a donor.
+fn sample_of((side, donor): (&Option<Side>, &Option<u32>)) -> Option<(Side, u32)> {
+    side.zip(*donor)
 }
 
-fn add_up(counts: &Csr, sides: &[Option<Side>], donors: &[Option<u32>]) -> Result<Vec<Bulk>, PseudobulkError> {
-    let mut bulks: Vec<Bulk> = Vec::new();
-    for (cell, (side, donor)) in sides.iter().zip(donors).enumerate() {
-        let (Some(side), Some(donor)) = (*side, *donor) else { continue };
-        let at = bulks.iter().position(|bulk| bulk.side == side && bulk.donor == donor).unwrap_or_else(|| {
-            let (counts, n_seen) = (vec![0.0; counts.n_cols()], vec![0; counts.n_cols()]);
-            bulks.push(Bulk { side, donor, n_cells: 0, counts, n_seen });
-            bulks.len() - 1
-        });
-        let bulk = &mut bulks[at];
-        bulk.n_cells += 1;
+/// What the cells of samples have together.
+struct AddedUp {
+    /// By sample, the counts of each gene.
+    bulks: Vec<Vec<f64>>,
+    /// By gene, the share of each side's cells that have any of it, those of other samples among them.
+    shares: Vec<[f64; 2]>,
+}
+
+fn add_up(
+    counts: &Csr,
+    sides: &[Option<Side>],
+    donors: &[Option<u32>],
+    samples: &[(Side, u32)],
+) -> Result<AddedUp, PseudobulkError> {
+    let mut bulks = vec![vec![0.0; counts.n_cols()]; samples.len()];
+    let mut seen = vec![[0_u32; 2]; counts.n_cols()];
+    let mut n_cells = [0_u32; 2];
+    for (cell, of) in sides.iter().zip(donors).enumerate() {
+        let Some(sample) = sample_of(of) else { continue };
+        let side = usize::from(sample.0 == Side::Reference);
+        n_cells[side] += 1;
+        let mut bulk = samples.binary_search(&sample).ok().map(|at| &mut bulks[at]);
         let (genes, values) = counts.row(cell);
         for (&gene, &value) in genes.iter().zip(values) {
             let gene = gene as usize;
             if !(value.is_finite() && value >= 0.0) {
                 return Err(InvalidCount { cell, gene, value }.into());
             }
-            bulk.counts[gene] += f64::from(value);
-            bulk.n_seen[gene] += u32::from(value != 0.0);
+            if let Some(bulk) = &mut bulk {
+                bulk[gene] += f64::from(value);
+            }
+            seen[gene][side] += u32::from(value != 0.0);
         }
     }
-    Ok(bulks)
-}
-
-/// By gene, the share of each side's cells that have any of it.
-fn shares(bulks: &[Bulk], n_genes: usize) -> Vec<[f64; 2]> {
-    let mut seen = vec![[0.0; 2]; n_genes];
-    let mut n_cells = [0.0; 2];
-    for bulk in bulks {
-        let side = usize::from(bulk.side == Side::Reference);
-        n_cells[side] += bulk.n_cells as f64;
-        seen.iter_mut().zip(&bulk.n_seen).for_each(|(seen, &n)| seen[side] += f64::from(n));
-    }
-    seen.into_iter().map(|seen| [seen[0] / n_cells[0], seen[1] / n_cells[1]]).collect()
+    let share = |seen: [u32; 2]| [0, 1].map(|side| f64::from(seen[side]) / f64::from(n_cells[side]));
+    Ok(AddedUp { bulks, shares: seen.into_iter().map(share).collect() })
 }
 
 /// edgeR's `filterByExpr` with its defaults: at least 10 counts in a library of median size, in as many
 /// samples as the smaller side has (a little fewer where it has more than 10), and 15 in all.
-fn expressed_genes(bulks: &[Bulk], smaller_side: usize) -> Vec<usize> {
+fn expressed_genes(bulks: &[Vec<f64>], smaller_side: usize) -> Vec<usize> {
     const TOLERANCE: f64 = 1e-14;
-    let sizes: Vec<f64> = bulks.iter().map(|bulk| bulk.counts.iter().sum()).collect();
+    let sizes: Vec<f64> = bulks.iter().map(|bulk| bulk.iter().sum()).collect();
     let needed = match smaller_side as f64 {
         n if n > 10.0 => 10.0 + (n - 10.0) * 0.7,
         n => n,
     };
     let least = 10.0 / median(sizes.clone());
     let expressed = |&gene: &usize| {
-        let samples = bulks.iter().zip(&sizes).filter(|(bulk, size)| bulk.counts[gene] / **size >= least).count();
-        let total: f64 = bulks.iter().map(|bulk| bulk.counts[gene]).sum();
+        let samples = bulks.iter().zip(&sizes).filter(|(bulk, size)| bulk[gene] / **size >= least).count();
+        let total: f64 = bulks.iter().map(|bulk| bulk[gene]).sum();
         samples as f64 >= needed - TOLERANCE && total >= 15.0 - TOLERANCE
     };
-    (0..bulks.first().map_or(0, |bulk| bulk.counts.len())).filter(expressed).collect()
+    (0..bulks.first().map_or(0, Vec::len)).filter(expressed).collect()
 }
 
 /// DESeq2's size factors: how many times the geometric mean of all samples each sample has, by the

@@ -100,6 +100,31 @@ fn too_few_donors_cells_or_counts_are_named() {
     assert_eq!(error, Err(PseudobulkError::NoGenes));
 }
 
+/// Pairs are made where they keep most donors, and nobody is left out unsaid.
+#[test]
+fn a_few_donors_on_both_sides_do_not_cost_all_others() {
+    let compare = |group: std::ops::Range<u32>, reference: std::ops::Range<u32>| {
+        let donors = |donors: std::ops::Range<u32>| donors.flat_map(|donor| [Some(donor); 10]);
+        let all: Vec<Option<u32>> = donors(group.clone()).chain(donors(reference)).collect();
+        let n_group = 10 * group.len();
+        let side = |cell: usize| Some(if cell < n_group { Side::Group } else { Side::Reference });
+        let sides: Vec<Option<Side>> = (0..all.len()).map(side).collect();
+        // Counts that differ between genes, sides and donors.
+        let count =
+            |cell: usize, gene: usize| (cell / 10 % 3 + gene % 5 + 4 * usize::from(cell < n_group && gene < 3)) as f32;
+        let counts: Vec<Vec<f32>> =
+            (0..all.len()).map(|cell| (0..20).map(|gene| count(cell, gene)).collect()).collect();
+        let found = compare_donors(&csr(&counts), &sides, &all, Correction::default()).unwrap();
+        (found.pairing, found.single_samples)
+    };
+    // Of 10 donors on either side 2 are the same: all 20 samples are used.
+    assert_eq!(compare(0..10, 8..18), (Pairing::Unpaired { group: 10, reference: 10 }, 0));
+    // Half is not most.
+    assert_eq!(compare(0..4, 2..6), (Pairing::Unpaired { group: 4, reference: 4 }, 0));
+    // Of 4 and 5 donors 3 are the same: 1 and 2 samples have no partner.
+    assert_eq!(compare(0..4, 1..6), (Pairing::Paired { donors: 3 }, 3));
+}
+
 #[test]
 fn size_factors_are_those_of_deseq2() {
     let Some(path) = shared("data/expected/pydeseq2/synthetic/test_counts.csv") else { return };
