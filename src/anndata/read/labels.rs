@@ -4,13 +4,12 @@
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::ops::Range;
 
 use super::frame::{Frame, Source};
-use super::values::{read_column, texts};
+use super::values::read_categories;
 use crate::anndata::column::{python_bool, python_float};
 use crate::anndata::error::{Problem, Result};
-use crate::anndata::store::{Array, Group, Kind, Node};
+use crate::anndata::store::{Array, Group, Kind, Node, blocks};
 
 /// Rows read at once.
 const ROWS_AT_ONCE: usize = 1 << 18;
@@ -98,7 +97,7 @@ impl Frame {
         };
         match array.filter(|array| matches!(array.kind(), Kind::Text { .. })) {
             Some(array) => {
-                for rows in blocks(array.length()?) {
+                for rows in blocks(&(0..array.length()?), ROWS_AT_ONCE) {
                     let first = rows.start;
                     array.texts(None, rows)?.iter().enumerate().for_each(|(at, name)| f(first + at, name));
                 }
@@ -133,7 +132,7 @@ impl Frame {
                     distinct.overflow = true;
                     return Ok(true);
                 }
-                let categories = texts(read_column(categories, &column)?);
+                let categories = read_categories(categories)?;
                 categorical(&codes, &categories, distinct).map(|()| true)
             }
         }
@@ -141,7 +140,7 @@ impl Frame {
 }
 
 fn plain(array: &Array, distinct: &mut Distinct) -> Result<bool> {
-    for rows in blocks(array.length()?) {
+    for rows in blocks(&(0..array.length()?), ROWS_AT_ONCE) {
         if distinct.overflow {
             break;
         }
@@ -176,7 +175,7 @@ fn categorical(codes: &Array, categories: &[String], distinct: &mut Distinct) ->
     let n = categories.len();
     // The last is for missing values.
     let mut known = vec![u32::MAX; n + 1];
-    for rows in blocks(codes.length()?) {
+    for rows in blocks(&(0..codes.length()?), ROWS_AT_ONCE) {
         let block: Vec<i64> = codes.numbers(std::slice::from_ref(&rows))?;
         for (row, code) in rows.zip(block) {
             let category = match usize::try_from(code) {
@@ -194,10 +193,6 @@ fn categorical(codes: &Array, categories: &[String], distinct: &mut Distinct) ->
         }
     }
     Ok(())
-}
-
-fn blocks(length: usize) -> impl Iterator<Item = Range<usize>> {
-    (0..length).step_by(ROWS_AT_ONCE).map(move |start| start..length.min(start + ROWS_AT_ONCE))
 }
 
 /// Values on their way into [`Labels`].

@@ -194,9 +194,10 @@ impl File {
         }
     }
 
-    /// Goes through a matrix in blocks of rows, in bounded memory, until `f` breaks. `f` gets the number of
-    /// the block's first row. A matrix compressed by columns is gone through once for every 16 million
-    /// entries.
+    /// Goes through a matrix in blocks of rows until `f` breaks. `f` gets the number of the block's first
+    /// row. At once in memory are the entries of one block, or 16 million where the file is laid out so
+    /// that larger pieces are read faster. A matrix compressed by columns is gone through once for each
+    /// such piece.
     pub fn for_each_block(
         &self,
         matrix: &Matrix,

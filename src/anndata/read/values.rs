@@ -4,6 +4,9 @@ use crate::anndata::column::Column;
 use crate::anndata::error::{Problem, Result};
 use crate::anndata::store::{Array, Group, Kind, Node};
 
+/// Encodings of columns in which values may be missing.
+const NULLABLE: [&str; 3] = ["nullable-integer", "nullable-boolean", "nullable-string-array"];
+
 /// Reads a column; `parent` is the table it is in.
 pub(super) fn read_column(node: Node, parent: &Group) -> Result<Column> {
     let encoding = node.attributes().text("encoding-type")?;
@@ -14,7 +17,7 @@ pub(super) fn read_column(node: Node, parent: &Group) -> Result<Column> {
     };
     match encoding.as_deref() {
         Some("categorical") => categorical(&group),
-        Some("nullable-integer" | "nullable-boolean" | "nullable-string-array") => nullable(&group),
+        Some(encoding) if NULLABLE.contains(&encoding) => nullable(&group),
         None if group.get("codes")?.is_some() && group.get("categories")?.is_some() => categorical(&group),
         other => {
             let version = group.attributes().text("encoding-version")?.unwrap_or_default();
@@ -73,7 +76,7 @@ fn categorical(group: &Group) -> Result<Column> {
     let codes = group.array("codes", "the codes of a categorical")?;
     let categories = group.require("categories", "the categories of a categorical")?;
     let ordered = group.attributes().integers("ordered")?.is_some_and(|ordered| ordered.first() == Some(&1));
-    let categories = texts(read_column(categories, group)?);
+    let categories = read_categories(categories)?;
     with_categories(&codes, integers(&codes, read_plain(&codes, None)?)?, categories, ordered)
 }
 
@@ -96,9 +99,26 @@ fn legacy_categorical(codes: &Array, parent: &Group) -> Result<Column> {
     let categories = match categories {
         // A lone category was written as a single value by the earliest versions.
         Node::Array(array) if array.shape().is_empty() && !array.is_null() => vec![array.scalar_text()?],
-        node => texts(read_column(node, parent)?),
+        node => read_categories(node)?,
     };
     with_categories(codes, integers(codes, read_plain(codes, None)?)?, categories, ordered)
+}
+
+/// The categories of a categorical. They are no categorical themselves: one could be its own.
+pub(super) fn read_categories(node: Node) -> Result<Vec<String>> {
+    let expected = "categories that are a plain column";
+    let encoding = node.attributes().text("encoding-type")?;
+    let column = match node {
+        Node::Array(array) if array.attributes().has("categories")? => {
+            return Err(array.unexpected(expected, "a categorical"));
+        }
+        Node::Array(array) => read_plain(&array, None)?,
+        Node::Group(group) => match encoding.as_deref() {
+            Some(encoding) if NULLABLE.contains(&encoding) => nullable(&group)?,
+            other => return Err(group.unexpected(expected, other.unwrap_or("a group"))),
+        },
+    };
+    Ok(texts(column))
 }
 
 /// Puts codes and categories together, checking each code.

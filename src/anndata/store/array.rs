@@ -234,7 +234,7 @@ impl Array {
 }
 
 /// A range in pieces of at most `length`, in order.
-fn blocks(range: &Range<usize>, length: usize) -> impl Iterator<Item = Range<usize>> {
+pub(in crate::anndata) fn blocks(range: &Range<usize>, length: usize) -> impl Iterator<Item = Range<usize>> + use<> {
     let (end, length) = (range.end, length.max(1));
     range.clone().step_by(length).map(move |start| start..end.min(start.saturating_add(length)))
 }

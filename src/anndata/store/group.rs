@@ -16,7 +16,7 @@ const MOST_LINKS: usize = 16;
 pub(in crate::anndata) struct Group {
     pub(super) origin: Arc<Origin>,
     pub(super) path: String,
-    h5: hdf5::Group,
+    pub(super) h5: hdf5::Group,
 }
 
 /// What a name in a group leads to.

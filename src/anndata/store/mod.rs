@@ -11,13 +11,14 @@ mod raw;
 mod target;
 mod text;
 
-pub(super) use array::Array;
+pub(super) use array::{Array, blocks};
 pub(super) use attributes::Attributes;
 pub(super) use direct::Direct;
 pub(super) use group::{Group, Node};
-pub(super) use open::open;
+pub(super) use open::{open, root};
 pub(super) use raw::Kind;
 pub(super) use target::Target;
+pub use target::{is_field_name, is_name};
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -80,8 +81,11 @@ mod tests {
     }
 
     fn read_array(array: &Array) -> bool {
-        let whole: Vec<_> = array.shape().iter().map(|&length| 0..length).collect();
-        let small = array.shape().iter().product::<usize>() < 1 << 22;
+        let all = array.shape().iter().try_fold(1, |n: usize, &length| n.checked_mul(length));
+        // The whole of small ones, a corner of the others.
+        let most = if all.is_some_and(|all| all < 1 << 22) { usize::MAX } else { 16 };
+        let part: Vec<_> = array.shape().iter().map(|&length| 0..length.min(most)).collect();
+        let selected: usize = part.iter().map(ExactSizeIterator::len).product();
         let length = array.length().unwrap_or(0);
         let members: Vec<Option<&str>> = match array.kind() {
             Kind::Compound(members) => members.iter().map(|(name, _)| Some(name.as_str())).collect(),
@@ -89,9 +93,11 @@ mod tests {
         };
         let mut read = array.scalar_text().is_ok();
         for member in members {
-            let numbers = |part: &[_]| array.member_numbers::<f32>(member, part).map(|values| values.len());
-            let wholes: Result<Vec<i64>> = array.member_numbers(member, if small { &whole } else { &[] });
-            read |= wholes.is_ok() || (small && numbers(&whole).is_ok());
+            let wholes: Result<Vec<i64>> = array.member_numbers(member, &part);
+            let numbers: Result<Vec<f32>> = array.member_numbers(member, &part);
+            // Of a single number nothing is read this way.
+            read |= !part.is_empty() && wholes.is_ok_and(|values| values.len() == selected);
+            read |= !part.is_empty() && numbers.is_ok_and(|values| values.len() == selected);
             read |= array.texts(member, 0..length.min(1 << 16)).is_ok();
         }
         read

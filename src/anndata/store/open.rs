@@ -30,13 +30,20 @@ pub(in crate::anndata) fn open(path: &Path) -> Result<Group> {
     let options = options.with_fapl(|access| access.chunk_cache(12_289, CHUNK_CACHE, 0.75).file_locking(false));
     let opened = options.open(path);
     let file = opened.map_err(|error| fail(diagnose(path, error)))?;
+    root(&file, path, path)
+}
+
+/// The root of an open file that lies at `path` and that messages call `name`.
+pub(in crate::anndata) fn root(file: &hdf5::File, path: &Path, name: &Path) -> Result<Group> {
+    let fail = |problem| Error::new(name, "", problem);
     let group = file.group("/").map_err(|error| fail(Problem::Hdf5(error)))?;
-    let (address_bytes, length_bytes) = widths(&file).map_err(|error| fail(Problem::Hdf5(error)))?;
-    let (base, length) = (file.userblock(), metadata.len());
+    let (address_bytes, length_bytes) = widths(file).map_err(|error| fail(Problem::Hdf5(error)))?;
     let bytes = fs::File::open(path).map_err(|error| fail(Problem::Open(error)))?;
+    let length = bytes.metadata().map_err(|error| fail(Problem::Open(error)))?.len();
+    let base = file.userblock();
     let direct = bytes.try_clone().ok().filter(|_| base == 0).map(Arc::new);
     let heap = Heap::new(bytes, base, length, address_bytes, length_bytes);
-    let origin = Origin { path: path.to_owned(), length, heap, bytes: direct };
+    let origin = Origin { path: name.to_owned(), length, heap, bytes: direct };
     Ok(Group::root(Arc::new(origin), group))
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use hdf5::types::{CompoundField, CompoundType, FloatSize, TypeDescriptor, VarLenUnicode};
 use hdf5::{Dataset, Extents, H5Type, Location};
 
-use super::{join, raw};
+use super::{Group, join, raw};
 use crate::anndata::data::{RecArray, RecField};
 use crate::anndata::error::{Error, Problem, Result};
 
@@ -37,8 +37,8 @@ impl Target {
     }
 
     /// A group that is already in a file.
-    pub(in crate::anndata) fn existing(file: &Path, path: &str, h5: hdf5::Group) -> Self {
-        Self { file: Arc::new(file.to_owned()), path: path.to_owned(), h5 }
+    pub(in crate::anndata) fn existing(file: &Path, group: &Group) -> Self {
+        Self { file: Arc::new(file.to_owned()), path: group.path.clone(), h5: group.h5.clone() }
     }
 
     /// An error about something in this group.
@@ -66,12 +66,20 @@ impl Target {
         Ok(group)
     }
 
-    /// Refuses names that would become a path, and that h5py cannot open.
-    fn check_name(&self, name: &str) -> Result<()> {
-        if name.is_empty() || name == "." || name.contains(['/', '\0']) {
-            return Err(self.unwritable(name, format!("{name:?} cannot be a name in the file; rename it")));
+    /// Takes a name out of this group, if it is there; a link, not what it leads to.
+    pub(in crate::anndata) fn remove(&self, name: &str) -> Result<()> {
+        self.check_name(name)?;
+        match raw::link(&self.h5, name).map_err(self.failed(name))? {
+            Some(_) => self.h5.unlink(name).map_err(self.failed(name)),
+            None => Ok(()),
         }
-        Ok(())
+    }
+
+    fn check_name(&self, name: &str) -> Result<()> {
+        match is_name(name) {
+            true => Ok(()),
+            false => Err(self.unwritable(name, format!("{name:?} cannot be a name in the file; rename it"))),
+        }
     }
 
     /// Refuses lists in which a name comes twice.
@@ -157,6 +165,9 @@ impl Target {
         }
         if records.fields.is_empty() {
             return Err(self.unwritable(name, "records need at least one field"));
+        }
+        if let Some((field, _)) = records.fields.iter().find(|(field, _)| !is_field_name(field)) {
+            return Err(self.unwritable(name, format!("{field:?} cannot be the name of a field; rename it")));
         }
         let fields = records.fields.iter().map(|(field, _)| field.as_str());
         Self { path: join(&self.path, name), ..self.clone() }.check_unique(fields)?;
@@ -263,6 +274,17 @@ impl Target {
         VarLenUnicode::from_str(text)
             .map_err(|_| self.unwritable(name, format!("{text:?} contains a NUL, which text in HDF5 cannot")))
     }
+}
+
+/// Whether something in a file can be called so: the name of a column, a matrix or a value. Names that
+/// would become a path cannot be written, nor those that h5py cannot open.
+pub fn is_name(name: &str) -> bool {
+    !(name.is_empty() || name == "." || name.contains(['/', '\0']))
+}
+
+/// Whether a field of records can be called so, such as a group of cells in scanpy's marker genes.
+pub fn is_field_name(name: &str) -> bool {
+    !(name.is_empty() || name.contains('\0'))
 }
 
 fn encode(location: &Location, encoding: &str, version: &str) -> hdf5::Result<()> {

@@ -9,7 +9,10 @@ use std::path::Path;
 
 use super::data::{AnnData, Streamed, Value};
 use super::error::{Error, Problem, Result};
-use super::store::Target;
+use super::store::{self, Group, Target};
+
+pub use super::store::{is_field_name, is_name};
+pub use table::is_column_name;
 
 /// Writes a file as anndata 0.12 does. It is written beside `path` and renamed, so that a failed write
 /// leaves nothing behind and an existing file as it was.
@@ -26,67 +29,60 @@ pub fn write_streamed(path: &Path, data: &AnnData, x: Streamed) -> Result<()> {
 }
 
 fn write_all(path: &Path, data: &AnnData, x: Option<Streamed>) -> Result<()> {
+    let create = |beside: &Path| {
+        let mut options = hdf5::FileBuilder::new();
+        // Without times, so that the same data are the same bytes; without a lock, as nobody else knows the file.
+        options.with_fcpl(|settings| settings.obj_track_times(false)).with_fapl(|access| access.file_locking(false));
+        options.create(beside).map_err(|error| Error::new(path, "", Problem::from_write(&error)))
+    };
+    replace(path, create, |_, file| write_into(path, file, data, x))
+}
+
+/// Copies a file and puts a value into its `uns`, in the place of one of that name; all else stays as it
+/// is. The copy is written beside `to` and renamed, so that `to` may be the file itself. An `uns` that lies
+/// in another file is refused.
+pub fn annotate(from: &Path, to: &Path, name: &str, value: &Value) -> Result<()> {
+    let copy = |beside: &Path| {
+        let fail = |cause: std::io::Error| Error::new(to, "", Problem::Write { cause: cause.to_string() });
+        let mut original = File::open(from).map_err(|error| Error::new(from, "", Problem::Open(error)))?;
+        let mut copy = File::options().write(true).open(beside).map_err(fail)?;
+        std::io::copy(&mut original, &mut copy).map_err(fail)?;
+        let mut options = hdf5::FileBuilder::new();
+        options.with_fapl(|access| access.file_locking(false));
+        options.open_rw(beside).map_err(|error| Error::new(to, "", Problem::from_write(&error)))
+    };
+    replace(to, copy, |beside, file| annotate_open(&store::root(file, beside, to)?, to, name, value))
+}
+
+fn annotate_open(root: &Group, path: &Path, name: &str, value: &Value) -> Result<()> {
+    // Looked up as in reading, which follows no link out of the file: HDF5 itself would, and write there.
+    let uns = match root.get("uns")? {
+        Some(uns) => Target::existing(path, &uns.into_group("a group")?),
+        None => Target::existing(path, root).group("uns", "dict", "0.1.0")?,
+    };
+    uns.remove(name)?;
+    value::write(&uns, name, value)
+}
+
+/// Has a file opened and filled beside `path`, and moves it there once it is complete.
+fn replace(
+    path: &Path,
+    open: impl FnOnce(&Path) -> Result<hdf5::File>,
+    fill: impl FnOnce(&Path, &hdf5::File) -> Result<()>,
+) -> Result<()> {
     let fail = |cause: &dyn std::fmt::Display| Error::new(path, "", Problem::Write { cause: cause.to_string() });
     let folder = match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
     };
     let beside = temporary(folder).map_err(|error| fail(&error))?;
-    // Without times, so that the same data are the same bytes; without a lock, as nobody else knows the file.
-    let mut options = hdf5::FileBuilder::new();
-    options.with_fcpl(|settings| settings.obj_track_times(false)).with_fapl(|access| access.file_locking(false));
-    let file = options.create(&beside);
-    let file = file.map_err(|error| Error::new(path, "", Problem::from_write(&error)))?;
-    let written = write_into(path, &file, data, x);
+    let file = open(&beside)?;
+    let filled = fill(&beside, &file);
     let closed = file.flush().and_then(|()| file.close());
-    written?;
+    filled?;
     closed.map_err(|error| Error::new(path, "", Problem::from_write(&error)))?;
     File::open(&beside).and_then(|file| file.sync_all()).map_err(|error| fail(&error))?;
     beside.persist(path).map_err(|error| fail(&error.error))
-}
-
-/// Copies a file and puts a value into its `uns`, in the place of one of that name; all else stays as it
-/// is. The copy is written beside `to` and renamed, so that `to` may be the file itself.
-pub fn annotate(from: &Path, to: &Path, name: &str, value: &Value) -> Result<()> {
-    let fail = |cause: &dyn std::fmt::Display| Error::new(to, "", Problem::Write { cause: cause.to_string() });
-    let folder = match to.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    };
-    let beside = temporary(folder).map_err(|error| fail(&error))?;
-    std::io::copy(
-        &mut File::open(from).map_err(|error| Error::new(from, "", Problem::Open(error)))?,
-        &mut File::options().write(true).open(&beside).map_err(|error| fail(&error))?,
-    )
-    .map_err(|error| fail(&error))?;
-    let write = || -> std::result::Result<hdf5::File, hdf5::Error> {
-        let mut options = hdf5::FileBuilder::new();
-        options.with_fapl(|access| access.file_locking(false));
-        options.open_rw(&beside)
-    };
-    let file = write().map_err(|error| Error::new(to, "", Problem::from_write(&error)))?;
-    let written = annotate_open(to, &file, name, value);
-    let closed = file.flush().and_then(|()| file.close());
-    written?;
-    closed.map_err(|error| Error::new(to, "", Problem::from_write(&error)))?;
-    File::open(&beside).and_then(|file| file.sync_all()).map_err(|error| fail(&error))?;
-    beside.persist(to).map_err(|error| fail(&error.error))
-}
-
-fn annotate_open(path: &Path, file: &hdf5::File, name: &str, value: &Value) -> Result<()> {
-    let failed = |error: hdf5::Error| Error::new(path, "uns", Problem::from_write(&error));
-    let root = file.group("/").map_err(failed)?;
-    let uns = match root.link_exists("uns") {
-        true => {
-            let uns = root.group("uns").map_err(failed)?;
-            if uns.link_exists(name) {
-                uns.unlink(name).map_err(failed)?;
-            }
-            Target::existing(path, "uns", uns)
-        }
-        false => Target::root(path, root).group("uns", "dict", "0.1.0")?,
-    };
-    value::write(&uns, name, value)
 }
 
 /// An empty file with ordinary permissions that removes itself unless it is kept.

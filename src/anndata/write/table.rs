@@ -1,21 +1,47 @@
 //! Tables and their columns.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::anndata::column::Column;
 use crate::anndata::data::Table;
 use crate::anndata::error::Result;
-use crate::anndata::store::Target;
+use crate::anndata::store::{Target, is_name};
+
+/// The name of the index where it has none of its own.
+const INDEX: &str = "_index";
+
+/// Whether a column can be called so.
+pub fn is_column_name(name: &str) -> bool {
+    is_name(name) && name != INDEX
+}
+
+impl Table {
+    /// Takes out the columns that cannot be written, and an index name that cannot. Which columns, and
+    /// why.
+    pub fn drop_unwritable(&mut self) -> Vec<(String, String)> {
+        let _ = self.index_name.take_if(|name| !is_name(name));
+        let mut seen = BTreeSet::new();
+        let mut dropped = Vec::new();
+        for (name, column) in std::mem::take(&mut self.columns) {
+            let why = match seen.insert(name.clone()) {
+                true => refusal(self, &name, &column),
+                false => Some("an earlier column has the same name".to_owned()),
+            };
+            match why {
+                Some(why) => dropped.push((name, why)),
+                None => self.columns.push((name, column)),
+            }
+        }
+        dropped
+    }
+}
 
 /// Writes a table.
 pub(super) fn write(parent: &Target, name: &str, table: &Table) -> Result<()> {
     let group = parent.group(name, "dataframe", "0.2.0")?;
     let columns: Vec<&str> = table.columns.iter().map(|(name, _)| name.as_str()).collect();
     group.check_unique(columns.iter().copied())?;
-    if columns.contains(&"_index") {
-        return Err(group.unwritable("_index", "this name is reserved for the index; rename the column"));
-    }
-    let index = table.index_name.as_deref().unwrap_or("_index");
+    let index = table.index_name.as_deref().unwrap_or(INDEX);
     group.attribute_text("_index", index)?;
     group.attribute_texts("column-order", &columns)?;
     group.texts(index, &table.index)?;
@@ -24,14 +50,39 @@ pub(super) fn write(parent: &Target, name: &str, table: &Table) -> Result<()> {
             let what = format!("it has {} values for {} rows", column.len(), table.index.len());
             return Err(group.unwritable(name, what));
         }
+        if let Some(what) = refusal(table, name, column) {
+            return Err(group.unwritable(name, what));
+        }
         if name != index {
             write_column(&group, name, column)?;
-        } else if !repeats_index(column, &table.index) {
-            let what = "the index has the same name but other values; rename one";
-            return Err(group.unwritable(name, what));
         }
     }
     Ok(())
+}
+
+/// Why a column of a table cannot be written, if it cannot.
+fn refusal(table: &Table, name: &str, column: &Column) -> Option<String> {
+    if name == INDEX {
+        return Some("this name is reserved for the index; rename the column".to_owned());
+    }
+    if !is_name(name) {
+        return Some(format!("{name:?} cannot be a name in the file; rename it"));
+    }
+    if table.index_name.as_deref() == Some(name) && !repeats_index(column, &table.index) {
+        return Some("the index has the same name but other values; rename one".to_owned());
+    }
+    let text = match column {
+        Column::Strings(values) => values.iter().flatten().find(|text| text.contains('\0')),
+        Column::Categorical { categories, .. } => {
+            let mut seen = BTreeSet::new();
+            if let Some(twice) = categories.iter().find(|category| !seen.insert(*category)) {
+                return Some(format!("the category {twice:?} comes twice; rename one"));
+            }
+            categories.iter().find(|text| text.contains('\0'))
+        }
+        Column::Integers(_) | Column::Floats(_) | Column::Booleans(_) => None,
+    };
+    text.map(|text| format!("{text:?} contains a NUL, which text in HDF5 cannot"))
 }
 
 /// anndata stores a column that only repeats the index once.
@@ -69,7 +120,6 @@ fn categories_of(values: &[Option<String>]) -> (Vec<i32>, Vec<String>) {
 
 fn write_categorical(parent: &Target, name: &str, codes: &[i32], categories: &[String], ordered: bool) -> Result<()> {
     let group = parent.group(name, "categorical", "0.2.0")?;
-    group.check_unique(categories.iter().map(String::as_str))?;
     let n = categories.len();
     if let Some(code) = codes.iter().find(|&&code| code < -1 || i64::from(code) >= n as i64) {
         return Err(parent.unwritable(name, format!("the code {code} is not among the {n} categories")));

@@ -58,7 +58,7 @@ fn walk(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Reads a folder in a process of its own with at most 2 GiB of address space; its lines.
-fn read_apart(test: &str, folder: &Path) -> Vec<String> {
+pub(super) fn read_apart(test: &str, folder: &Path) -> Vec<String> {
     let output = Command::new("sh")
         .args(["-c", "ulimit -v 2097152; exec \"$0\" \"$@\""])
         .arg(std::env::current_exe().unwrap())
@@ -76,7 +76,7 @@ fn read_apart(test: &str, folder: &Path) -> Vec<String> {
 }
 
 /// The folder to read, in the process that reads.
-fn folder_to_read() -> Option<PathBuf> {
+pub(super) fn folder_to_read() -> Option<PathBuf> {
     std::env::var_os(FOLDER).map(PathBuf::from)
 }
 

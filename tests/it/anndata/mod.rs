@@ -3,6 +3,7 @@
 mod damage;
 mod direct;
 mod fixtures;
+mod hostile;
 mod mtx;
 mod peer;
 mod roundtrip;

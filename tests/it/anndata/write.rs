@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use haystack::anndata::{
-    AnnData, Column, DenseMatrix, File, Matrix, Numbers, Problem, RecArray, RecField, Table, Value, write,
+    AnnData, Column, DenseMatrix, File, Matrix, Numbers, Problem, RecArray, RecField, Table, Value, annotate, write,
 };
 use haystack::domain::Csr;
 use serde_json::{Value as Json, json};
@@ -198,6 +198,74 @@ fn it_reads_back_what_was_written() {
 }
 
 #[test]
+fn a_value_is_put_into_uns_and_never_into_another_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let (victim, cells) = (path("victim.h5ad"), path("cells.h5ad"));
+    write(&victim, &example()).unwrap();
+    let before = std::fs::read(&victim).unwrap();
+    let value = Value::String("put there".into());
+    type Change = fn(&hdf5::Group, &str);
+    // What `uns` is, the name to write, and what is said; `None` where it is written.
+    let cases: [(&str, &str, Option<&str>, Change); 9] = [
+        ("itself", "haystack", None, |_, _| ()),
+        ("missing", "new", None, |root, _| root.unlink("uns").unwrap()),
+        ("soft", "haystack", None, |root, _| {
+            root.relink("uns", "real").unwrap();
+            root.link_soft("real", "hop").unwrap();
+            root.link_soft("/hop", "uns").unwrap();
+        }),
+        ("external", "haystack", Some("lies in another file"), |root, victim| {
+            root.unlink("uns").unwrap();
+            root.link_external(victim, "/uns", "uns").unwrap();
+        }),
+        ("soft to external", "haystack", Some("lies in another file"), |root, victim| {
+            root.unlink("uns").unwrap();
+            root.link_external(victim, "/", "out").unwrap();
+            root.link_soft("out/uns", "uns").unwrap();
+        }),
+        ("endless", "haystack", Some("without an end"), |root, _| {
+            root.unlink("uns").unwrap();
+            root.link_soft("/uns", "uns").unwrap();
+        }),
+        ("a data set", "haystack", Some("expected a group"), |root, _| {
+            root.unlink("uns").unwrap();
+            root.new_dataset::<i32>().shape([3]).create("uns").unwrap();
+        }),
+        // The name itself: a link is replaced, and what it leads to stays.
+        ("with an external value", "haystack", None, |root, victim| {
+            root.unlink("uns/haystack").unwrap();
+            root.link_external(victim, "/uns/haystack", "uns/haystack").unwrap();
+        }),
+        ("with a path for a name", "out/haystack", Some("cannot be a name"), |root, victim| {
+            root.link_external(victim, "/uns", "uns/out").unwrap();
+        }),
+    ];
+    for (what, name, refused, change) in cases {
+        write(&cells, &example()).unwrap();
+        let file = hdf5::File::open_rw(&cells).unwrap();
+        change(&file.group("/").unwrap(), victim.to_str().unwrap());
+        drop(file);
+        let original = std::fs::read(&cells).unwrap();
+        let outcome = annotate(&cells, &cells, name, &value);
+        assert!(std::fs::read(&victim).unwrap() == before, "{what}: the other file was written to");
+        match refused {
+            Some(said) => {
+                let error = outcome.unwrap_err().to_string();
+                assert!(error.contains(said) && error.contains("cells.h5ad"), "{what}: {error}");
+                assert!(std::fs::read(&cells).unwrap() == original, "{what}");
+            }
+            None => {
+                outcome.unwrap_or_else(|error| panic!("{what}: {error}"));
+                let text = File::open(&cells).unwrap().uns_text(&[name]).unwrap();
+                assert_eq!(text.as_deref(), Some("put there"), "{what}");
+            }
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "{what}");
+    }
+}
+
+#[test]
 fn the_same_data_are_the_same_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let (one, two) = (folder.path().join("one.h5ad"), folder.path().join("two.h5ad"));
@@ -214,7 +282,7 @@ fn what_cannot_be_stored_is_refused_and_leaves_the_old_file() {
     write(&path, &example()).unwrap();
     let before = std::fs::read(&path).unwrap();
     type Spoil = fn(&mut AnnData);
-    let spoil: [(&str, &str, Spoil); 9] = [
+    let spoil: [(&str, &str, Spoil); 11] = [
         ("obs/n", "3 values for 6 rows", |data| data.obs.columns[3].1 = Column::Integers(vec![None; 3])),
         ("obs", "comes twice", |data| data.obs.columns[3].0 = "name".into()),
         ("obs/a/b", "cannot be a name", |data| data.obs.columns[3].0 = "a/b".into()),
@@ -223,6 +291,14 @@ fn what_cannot_be_stored_is_refused_and_leaves_the_old_file() {
         ("obs/condition", "not among", |data| {
             data.obs.columns[0].1 =
                 Column::Categorical { codes: vec![2; 6], categories: strings(&["a"]), ordered: false };
+        }),
+        ("obs/condition", "the category \"a\" comes twice", |data| {
+            data.obs.columns[0].1 =
+                Column::Categorical { codes: vec![0; 6], categories: strings(&["a", "a"]), ordered: false };
+        }),
+        ("uns/r", "\"\" cannot be the name of a field", |data| {
+            let records = RecArray { fields: vec![(String::new(), RecField::F64(vec![1.0]))] };
+            data.uns.push(("r".into(), Value::Records(records)));
         }),
         ("X", "6 × 4, but the tables have 6 × 3", |data| drop(data.var.index.pop().zip(data.var.columns.pop()))),
         ("layers/counts", "not a 32-bit whole number", |data| {

@@ -151,9 +151,17 @@ fn memory_type(element: TypeDescriptor, member: Option<&str>) -> hdf5::Result<Da
     Datatype::from_descriptor(&TypeDescriptor::Compound(CompoundType { fields: vec![field], size }))
 }
 
+/// How many elements `part` selects: the length that buffers get. An attribute gives all it has, whatever
+/// the part, so there must be none.
 fn count(source: &Container, part: Part) -> hdf5::Result<usize> {
     match part {
-        Some(ranges) => Ok(ranges.iter().map(ExactSizeIterator::len).product()),
+        Some(_) if is_attribute(source) => {
+            Err(hdf5::Error::Internal("attributes are read whole, not in parts".to_owned()))
+        }
+        Some(ranges) => ranges
+            .iter()
+            .try_fold(1, |n: usize, range| n.checked_mul(range.len()))
+            .ok_or_else(|| hdf5::Error::Internal("more elements than memory can hold".to_owned())),
         None => Ok(source.space()?.size()),
     }
 }
@@ -258,4 +266,24 @@ pub(in crate::anndata::store) fn write_records(
     })?;
     drop(texts);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_attributes_and_parts_beyond_memory_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = hdf5::File::create(folder.path().join("f.h5")).unwrap();
+        let attribute = file.new_attr::<i64>().shape([8]).create("a").unwrap();
+        attribute.write_raw(&[7_i64; 8]).unwrap();
+        // HDF5 would write all eight into a buffer for one.
+        assert!(read_numbers::<i64>(&attribute, None, Some(std::slice::from_ref(&(0..1)))).is_err());
+        assert_eq!(read_numbers::<i64>(&attribute, None, None).unwrap(), [7; 8]);
+        let dataset = file.new_dataset::<i64>().shape([2, 2]).create("d").unwrap();
+        // The product is 0 in 64 bits.
+        assert!(read_numbers::<i64>(&dataset, None, Some(&[0..1 << 32, 0..1 << 32])).is_err());
+        assert_eq!(read_numbers::<i64>(&dataset, None, Some(&[0..1, 0..2])).unwrap(), [0, 0]);
+    }
 }
