@@ -137,7 +137,14 @@ impl Args {
         })
     }
 
+    fn writes_h5ad(&self) -> bool {
+        self.to.output.as_ref().and_then(|path| path.extension()).is_some_and(|extension| extension == "h5ad")
+    }
+
     fn check(&self) -> Result {
+        if !anndata::is_name(&self.key_added) {
+            return Err(Error::usage(format!("--key-added {:?} cannot be a name in a file", self.key_added)));
+        }
         let wilcoxon = self.method == Method::Wilcoxon;
         if (self.continuity || self.no_tie_correct) && !wilcoxon {
             return Err(Error::usage(
@@ -160,6 +167,9 @@ pub async fn run(args: Args, _: Config) -> Result {
 fn work(args: &Args) -> Result {
     let cells = Cells::open(&args.file, &args.matrix)?;
     let labels = Labels::read(&cells, args)?;
+    if args.writes_h5ad() {
+        labels.check_names(args)?;
+    }
     let tests = match args.test() {
         Some(test) => {
             // Of a few groups only their cells are read.
@@ -173,7 +183,7 @@ fn work(args: &Args) -> Result {
     };
     say_what_is_unsure(&tests, args);
     match &args.to.output {
-        Some(path) if path.extension().is_some_and(|extension| extension == "h5ad") => {
+        Some(path) if args.writes_h5ad() => {
             let ranked = ranked(&cells, &labels, &tests, args);
             Ok(anndata::annotate(&args.file, path, &args.key_added, &ranked)?)
         }
@@ -262,6 +272,19 @@ impl Labels {
             Reference::Group(reference) => {
                 self.of_cell[row].is_some_and(|group| group == reference || self.tested.contains(&group))
             }
+        }
+    }
+
+    /// Refuses groups that scanpy's layout cannot hold, before they are compared.
+    fn check_names(&self, args: &Args) -> Result {
+        match self.tested.iter().find(|group| !anndata::is_field_name(self.name(**group))) {
+            Some(&group) => {
+                let what = format!("obs['{}'] has a group called {:?}", args.groupby, self.name(group));
+                let why = "which an .h5ad file cannot hold the numbers of";
+                Err(Error::failed(format!("{what}, {why}"))
+                    .hint("name the groups with --group, or --output a .tsv file"))
+            }
+            None => Ok(()),
         }
     }
 
@@ -444,6 +467,15 @@ fn ranked(cells: &Cells, labels: &Labels, tests: &[GroupTests], args: &Args) -> 
         ("pvals_adj".into(), f64s(|gene| gene.adjusted_p_value)),
         ("logfoldchanges".into(), f32s(|gene| gene.log2_fold_change)),
     ];
+    let reference = match labels.reference {
+        Reference::Group(reference) => Some(labels.name(reference)),
+        Reference::Rest => None,
+    };
+    let columns = tests.iter().map(|group| labels.name(group.group)).chain(reference);
+    if let Some(name) = columns.into_iter().find(|name| !anndata::is_column_name(name)) {
+        eprintln!("{name:?} cannot be the name of a column, so uns['{}'] has no pts", args.key_added);
+        return Value::Dict(values);
+    }
     match (labels.reference, tests.first()) {
         (Reference::Group(reference), Some(first)) => {
             pts.push((labels.name(reference).to_owned(), share(|gene| gene.share_reference, first)));

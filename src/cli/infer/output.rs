@@ -23,8 +23,8 @@ pub struct Origin<'a> {
     pub model: Option<&'a Loaded>,
 }
 
-/// The query's table of cells, read once for all arms. A column that cannot be read is left out,
-/// with a warning.
+/// The query's table of cells, read once for all arms. A column that cannot be read, or not be written
+/// again, is left out, with a warning: found out after the prediction it would cost that.
 pub fn query_table(obs: &Frame, warnings: &mut Vec<String>) -> Result<Table> {
     let mut table = Table {
         index_name: obs.index_name().map(str::to_owned),
@@ -37,6 +37,8 @@ pub fn query_table(obs: &Frame, warnings: &mut Vec<String>) -> Result<Table> {
             Err(error) => warnings.push(format!("obs/{name} is not in the output: {error}")),
         }
     }
+    let unwritable = table.drop_unwritable().into_iter();
+    warnings.extend(unwritable.map(|(name, why)| format!("obs/{name} is not in the output: {why}")));
     Ok(table)
 }
 
@@ -61,6 +63,7 @@ fn unwritten(error: anndata::Error) -> Error {
 pub fn with_logits(mut obs: Table, logits: Option<&[f32]>) -> Table {
     if let Some(logits) = logits {
         obs.columns.retain(|(name, _)| name != "gen_logit");
+        let _ = obs.index_name.take_if(|name| name == "gen_logit");
         let logits = Column::Floats(logits.iter().map(|&logit| f64::from(logit)).collect());
         obs.columns.push(("gen_logit".to_owned(), logits));
     }
@@ -119,4 +122,60 @@ pub fn describe_model(model: &Loaded) -> Result<[(&'static str, Value); 3]> {
         ("model_sha256", text(&model.sha256()?)),
         ("model_licence", text(model.licence.as_deref().unwrap_or("not recorded"))),
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    use hdf5::types::VarLenUnicode;
+
+    use super::*;
+    use crate::anndata::File;
+
+    #[test]
+    fn columns_that_cannot_be_written_are_left_out_before_they_cost_a_prediction() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, output) = (folder.path().join("cells.h5ad"), folder.path().join("out.h5ad"));
+        let table = |prefix: &str, columns| Table {
+            index_name: None,
+            index: (0..3).map(|row| format!("{prefix}{row}")).collect(),
+            columns,
+        };
+        let numbers = || Column::Integers(vec![Some(1), Some(2), Some(3)]);
+        let obs = table("c", vec![("kept".to_owned(), numbers()), ("index".to_owned(), numbers())]);
+        let data = AnnData { obs, var: table("g", vec![]), ..AnnData::default() };
+        anndata::write(&path, &data).unwrap();
+        // As anndata up to 0.12 writes a column `zz/c`, and an index called `bar/code`.
+        let text = |text: &str| text.parse::<VarLenUnicode>().unwrap();
+        let file = hdf5::File::open_rw(&path).unwrap();
+        let obs = file.group("obs").unwrap();
+        obs.create_group("zz").unwrap().new_dataset_builder().with_data(&[4, 5, 6]).create("c").unwrap();
+        obs.create_group("bar").unwrap();
+        obs.relink("_index", "bar/code").unwrap();
+        obs.delete_attr("_index").unwrap();
+        obs.new_attr::<VarLenUnicode>().create("_index").unwrap().write_scalar(&text("bar/code")).unwrap();
+        obs.delete_attr("column-order").unwrap();
+        let order = ["kept", "zz/c", "kept"].map(text);
+        obs.new_attr::<VarLenUnicode>().shape([3]).create("column-order").unwrap().write_raw(&order).unwrap();
+        drop((obs, file));
+
+        let file = File::open(&path).unwrap();
+        assert_eq!(
+            (file.obs().columns(), file.obs().index_name()),
+            (&["kept", "zz/c", "kept"].map(str::to_owned)[..], Some("bar/code"))
+        );
+        let mut warnings = Vec::new();
+        let mut obs = query_table(file.obs(), &mut warnings).unwrap();
+        assert_eq!(warnings.len(), 2, "{warnings:?}");
+        assert!(warnings[0].starts_with("obs/zz/c is not in the output: \"zz/c\" cannot be a name"), "{warnings:?}");
+        assert!(warnings[1].starts_with("obs/kept is not in the output: an earlier column"), "{warnings:?}");
+        obs.index_name = Some("gen_logit".to_owned());
+        let obs = with_logits(obs, Some(&[0.5, 1.0, 1.5]));
+        anndata::write(&output, &AnnData { obs, var: data.var, ..AnnData::default() }).unwrap();
+        let back = File::open(&output).unwrap();
+        assert_eq!(
+            (back.obs().columns(), back.obs().index_name()),
+            (&["kept", "gen_logit"].map(str::to_owned)[..], None)
+        );
+        assert_eq!(back.obs().index().unwrap(), ["c0", "c1", "c2"]);
+    }
 }

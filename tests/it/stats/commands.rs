@@ -165,6 +165,42 @@ assert set(rest['group']) == {'stim', 'ctrl'} and 'pct_nz_reference' in rest
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
+/// Names that no column of a table can have, as cell types do.
+#[test]
+fn groups_with_any_name_are_written_to_an_h5ad() {
+    let home = Home::new();
+    let names = ["B/NK", "_index"];
+    let name = |cell: usize| Some(names[cell % 2].to_owned());
+    let cells = home.cells("cells.h5ad", |_, obs| obs.columns[0].1 = Column::Strings((0..80).map(name).collect()));
+    let output = home.path("out.h5ad");
+    for reference in ["rest", "_index"] {
+        let args = ["de", &cells, "--groupby", "condition", "--reference", reference, "--output", &output];
+        let (code, _, said) = finish(home.folder.path(), &home.database, &args);
+        assert_eq!(code, 0, "{said}");
+        assert!(
+            said.contains("\"B/NK\" cannot be the name of a column, so uns['rank_genes_groups'] has no pts"),
+            "{said}"
+        );
+    }
+    let empty = |cell: usize| Some(if cell % 2 == 0 { String::new() } else { "ctrl".to_owned() });
+    let unnamed = home.cells("unnamed.h5ad", |_, obs| obs.columns[0].1 = Column::Strings((0..80).map(empty).collect()));
+    let said = home.fails(1, &["de", &unnamed, "--groupby", "condition", "--output", &output]);
+    assert!(said.contains("a group called \"\"") && said.contains("--group"), "{said}");
+    home.run(&["de", &unnamed, "--groupby", "condition", "--group", "ctrl", "--output", &output]);
+    let said = home.fails(2, &["de", &unnamed, "--groupby", "condition", "--key-added", "a/b", "--output", &output]);
+    assert!(said.contains("--key-added \"a/b\""), "{said}");
+    home.run(&["de", &cells, "--groupby", "condition", "--output", &output]);
+    let Some(python) = python() else { return };
+    let script = "
+import sys, warnings, anndata, scanpy
+warnings.simplefilter('error')
+after = anndata.read_h5ad(sys.argv[1])
+assert set(scanpy.get.rank_genes_groups_df(after, None)['group']) == {'B/NK', '_index'}
+";
+    let output = Command::new(python).args(["-c", script, &output]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
 #[test]
 fn donors_are_compared_and_too_few_are_insufficient() {
     let home = Home::new();
