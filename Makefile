@@ -21,7 +21,7 @@ help:
 	@echo 'make check  formatting, lints, documentation, layers'
 	@echo 'make bench  time the parts that matter against their peers; make bench-stats the statistics alone'
 	@echo 'make bench-atlas  time drawing and importing cells; needs 12 GB of disk'
-	@echo 'make fuzz   feed broken files to the readers of checkpoints and gene lists'
+	@echo 'make fuzz   feed broken files to the readers of checkpoints, gene lists and the text of .h5ad'
 	@echo 'make bench-stack  time the model against PyTorch; installs it, 8 GB'
 	@echo 'make bench-cuda   the same on a GPU, with its parity tests'
 	@echo 'make bench-resolver  how often names of the gold set are resolved rightly, and wrongly'
@@ -40,6 +40,7 @@ test: tools-test
 
 check: tools
 	cargo fmt --check
+	cargo fmt --manifest-path tests/fuzz/Cargo.toml --check
 	cargo clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items
 	cargo test --locked --test it tidy
@@ -68,7 +69,7 @@ bench-cuda: tools-bench-stack
 # Each reader of strangers' files for FUZZ_SECONDS, one worker; findings go to tests/fuzz/artifacts.
 # libFuzzer needs compiler flags that a stable compiler only takes with RUSTC_BOOTSTRAP.
 FUZZ_SECONDS ?= 600
-FUZZ_TARGETS ?= pickle gene_list lightning checkpoint safetensors
+FUZZ_TARGETS ?= pickle gene_list lightning checkpoint safetensors heap
 fuzz: export RUSTC_BOOTSTRAP := 1
 fuzz: $(CACHE)/cargo/bin/cargo-fuzz
 	cd tests/fuzz && cargo run --locked --example seeds
@@ -91,6 +92,7 @@ screenshot: tools-test
 
 fmt:
 	cargo fmt
+	cargo fmt --manifest-path tests/fuzz/Cargo.toml
 
 clean:
 	cargo clean

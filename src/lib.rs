@@ -57,6 +57,7 @@
 //! | a statistic | `stats/` and its reference numbers; its command in `cli/{de,enrich,prerank,activity}.rs`; `make bench-stats` |
 //! | the model | `stack/` and its parity tests |
 //! | how checkpoints are read | `stack/checkpoint/`, `make fuzz` |
+//! | how text in `.h5ad` files is read | `anndata/store/heap.rs`, `make fuzz` |
 //! | how fast the model is on a processor | `stack/cpu/` and `make bench-stack` |
 //! | how much memory many cells take | `stack/spool.rs` |
 //! | a table or query | `migrations/`, `database/<family>.rs` |

@@ -41,11 +41,25 @@ fn main() {
     seed("gene_list", "genes.txt", b"IL6\nMX1\n");
     seed("gene_list", "protocol0", b"(lp0\nVIL6\np1\naVa\\u03b2\np2\na.");
 
+    // Three references of 16 bytes each, to a collection at address 8 that has two texts.
+    let object = |number: u16, text: &[u8; 8]| {
+        [&number.to_le_bytes()[..], &[1, 0, 0, 0, 0, 0], &8_u64.to_le_bytes(), text].concat()
+    };
+    let reference =
+        |length: u32, number: u32| [&length.to_le_bytes()[..], &8_u64.to_le_bytes(), &number.to_le_bytes()].concat();
+    let collection =
+        [&b"GCOL\x01\0\0\0"[..], &80_u64.to_le_bytes(), &object(1, b"ISG15\0\0\0"), &object(7, b"MX1 IFI6"), &[0; 16]]
+            .concat();
+    let references = [reference(5, 1), reference(8, 7), reference(8, 1)].concat();
+    // Addresses and lengths have 8 bytes, and address 0 is the beginning of the file.
+    seed("heap", "two_texts", &[&[0b1010, 0, 3][..], &references, &[0; 8], &collection].concat());
+
     let config = ModelConfig::from_json(&serde_json::from_str(CONFIG).expect("JSON")).expect("a configuration");
     for (kind, name) in [(Kind::Base, "base"), (Kind::Aligned, "aligned")] {
         let parameters = parameters(&config, kind);
         let pickle = pickle(&parameters);
-        let values: Vec<Vec<u8>> = parameters.iter().map(|(_, shape)| vec![1; 4 * shape.iter().product::<usize>()]).collect();
+        let values: Vec<Vec<u8>> =
+            parameters.iter().map(|(_, shape)| vec![1; 4 * shape.iter().product::<usize>()]).collect();
         let storages: Vec<&[u8]> = values.iter().map(Vec::as_slice).collect();
         seed("pickle", name, &pickle);
         seed("lightning", name, &pickle);

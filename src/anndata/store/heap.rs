@@ -12,10 +12,15 @@ use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The largest collection taken for one; writers make them of 4 KiB or as large as one text.
-const LARGEST: u64 = 64 << 20;
+/// Collections up to this size are read whole; of larger ones, which writers make for one text as large,
+/// only what is asked for.
+const WHOLE: u64 = 16 << 20;
+/// Objects of a collection: their numbers have 16 bits.
+const MOST_OBJECTS: usize = 1 << 16;
 /// Bytes of collections kept, as neighbouring texts are in one.
-const KEPT: usize = 16 << 20;
+const KEPT: usize = 32 << 20;
+/// About what an object takes in memory besides its bytes.
+const OBJECT: usize = 32;
 
 /// The global heap of an open file.
 pub(super) struct Heap {
@@ -37,8 +42,12 @@ struct State {
 }
 
 struct Collection {
-    bytes: Vec<u8>,
-    objects: HashMap<u16, Range<usize>>,
+    /// Where it is in the file.
+    start: u64,
+    /// All of it, unless it is large.
+    bytes: Option<Vec<u8>>,
+    /// Where in the collection each object is.
+    objects: HashMap<u16, Range<u64>>,
 }
 
 /// Why references cannot be followed.
@@ -91,59 +100,82 @@ impl Heap {
             Some(collection) => collection.clone(),
             None => {
                 let collection = Arc::new(self.collection(&mut state.file, address)?);
-                if state.kept_bytes + collection.bytes.len() > KEPT {
+                let size = collection.bytes.as_ref().map_or(0, Vec::len) + OBJECT * collection.objects.len();
+                if state.kept_bytes + size > KEPT {
                     state.kept.clear();
                     state.kept_bytes = 0;
                 }
-                state.kept_bytes += collection.bytes.len();
+                state.kept_bytes += size;
                 state.kept.insert(address, collection.clone());
                 collection
             }
         };
         let object = collection.objects.get(&u16::try_from(number).ok()?)?;
-        let text = collection.bytes.get(object.clone())?.get(..usize::try_from(length).ok()?)?;
-        let end = text.iter().position(|&b| b == 0).unwrap_or(text.len());
-        Some(text[..end].to_vec())
+        if length > object.end - object.start {
+            return None;
+        }
+        let mut text = match &collection.bytes {
+            Some(bytes) => bytes.get(object.start as usize..(object.start + length) as usize)?.to_vec(),
+            None => read(&mut state.file, collection.start + object.start, length)?,
+        };
+        text.truncate(text.iter().position(|&b| b == 0).unwrap_or(text.len()));
+        Some(text)
     }
 
     /// Reads a collection and finds its objects; those behind a damaged one are not found.
     fn collection(&self, file: &mut File, address: u64) -> Option<Collection> {
         let start = self.base.checked_add(address)?;
-        let mut header = vec![0u8; 8 + self.length_bytes];
-        file.seek(SeekFrom::Start(start)).ok()?;
-        file.read_exact(&mut header).ok()?;
+        let header = read(file, start, 8 + self.length_bytes as u64)?;
         let size = number_of(&header[8..]);
-        if !header.starts_with(b"GCOL\x01") || size > LARGEST || start.checked_add(size)? > self.length {
+        if !header.starts_with(b"GCOL\x01") || start.checked_add(size)? > self.length {
             return None;
         }
-        let mut bytes = vec![0u8; usize::try_from(size).ok()?];
-        file.seek(SeekFrom::Start(start)).ok()?;
-        file.read_exact(&mut bytes).ok()?;
-        let objects = self.objects(&bytes);
-        Some(Collection { bytes, objects })
+        if size > WHOLE {
+            let objects = self.objects(size, |at, entry| read_into(file, start + at, entry));
+            return Some(Collection { start, bytes: None, objects });
+        }
+        let bytes = read(file, start, size)?;
+        let objects = self.objects(size, |at, entry| {
+            entry.copy_from_slice(bytes.get(at as usize..)?.get(..entry.len())?);
+            Some(())
+        });
+        Some(Collection { start, bytes: Some(bytes), objects })
     }
 
-    fn objects(&self, bytes: &[u8]) -> HashMap<u16, Range<usize>> {
+    /// Walks the objects of a collection of `size` bytes; `fill` gives the bytes from a place on.
+    fn objects(&self, size: u64, mut fill: impl FnMut(u64, &mut [u8]) -> Option<()>) -> HashMap<u16, Range<u64>> {
+        let mut entry = vec![0; 8 + self.length_bytes];
+        let entry_bytes = entry.len() as u64;
         // Headers and objects start at multiples of 8.
-        let header = (8 + self.length_bytes).next_multiple_of(8);
+        let header = entry_bytes.next_multiple_of(8);
         let mut objects = HashMap::new();
         let mut at = header;
-        while let Some(entry) = bytes.get(at..at + 8 + self.length_bytes) {
-            let number = u16::from_le_bytes([entry[0], entry[1]]);
-            let start = at + header;
-            let Some(end) = usize::try_from(number_of(&entry[8..])).ok().and_then(|length| start.checked_add(length))
-            else {
-                break;
-            };
-            // Number 0 is the free space at the end.
-            if number == 0 || end > bytes.len() {
+        for _ in 0..MOST_OBJECTS {
+            if at + entry_bytes > size || fill(at, &mut entry).is_none() {
                 break;
             }
+            let number = u16::from_le_bytes([entry[0], entry[1]]);
+            let start = at + header;
+            let end = start.checked_add(number_of(&entry[8..])).filter(|end| *end <= size);
+            // Number 0 is the free space at the end.
+            let Some(end) = end.filter(|_| number != 0) else { break };
             objects.insert(number, start..end);
             at = end.next_multiple_of(8);
         }
         objects
     }
+}
+
+/// Bytes of a file, which is known to be as long.
+fn read(file: &mut File, start: u64, length: u64) -> Option<Vec<u8>> {
+    let mut bytes = vec![0; usize::try_from(length).ok()?];
+    read_into(file, start, &mut bytes)?;
+    Some(bytes)
+}
+
+fn read_into(file: &mut File, start: u64, bytes: &mut [u8]) -> Option<()> {
+    file.seek(SeekFrom::Start(start)).ok()?;
+    file.read_exact(bytes).ok()
 }
 
 /// A number of at most 8 bytes, least significant first.
@@ -184,6 +216,18 @@ mod tests {
         let references = [reference(5, 32, 1), reference(3, 32, 7), reference(0, 32, 1), reference(0, 0, 0)].concat();
         let texts = heap.texts(&references, &mut 100).unwrap();
         assert_eq!(texts, [&b"hello"[..], b"a", b"", b""]);
+    }
+
+    #[test]
+    fn a_text_larger_than_all_that_is_read_at_once_is_read() {
+        let text = vec![b'x'; (WHOLE + 8) as usize];
+        let object = object(1, text.len() as u64, &text);
+        let size = 16 + object.len() as u64;
+        let heap = heap(&collection(size, &[object]));
+        let references = [reference(text.len() as u32, 32, 1), reference(3, 32, 1)].concat();
+        assert!(heap.texts(&references, &mut u64::from(u32::MAX)).unwrap() == [&text[..], b"xxx"]);
+        let beyond = reference(text.len() as u32 + 1, 32, 1);
+        assert_eq!(heap.texts(&beyond, &mut u64::from(u32::MAX)), Err(HeapError::Astray(0)));
     }
 
     #[test]

@@ -3,7 +3,6 @@
 use std::fs;
 use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
@@ -11,7 +10,8 @@ use zip::{CompressionMethod, ZipWriter};
 use crate::stack::checkpoint::{Checkpoint, parameters};
 
 /// The configuration that the safetensors target finds beside its weights.
-pub const CONFIG: &str = r#"{"n_genes": 2, "n_hidden": 1, "token_dim": 1, "n_layers": 1, "n_cells": 2, "n_heads": 1, "mlp_ratio": 1}"#;
+pub const CONFIG: &str =
+    r#"{"n_genes": 2, "n_hidden": 1, "token_dim": 1, "n_layers": 1, "n_cells": 2, "n_heads": 1, "mlp_ratio": 1}"#;
 
 /// Opens a file and reads every parameter it has; whatever is wrong must come back as an error.
 pub fn read_all(path: &Path) {
@@ -29,18 +29,46 @@ pub fn read_all(path: &Path) {
 
 /// Writes bytes to a file of this process in memory, `name` in a folder of its own.
 pub fn in_memory(name: &str, bytes: &[u8]) -> PathBuf {
-    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    let folder = FOLDER.get_or_init(|| {
-        let memory = Path::new("/dev/shm");
-        let parent = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
-        let folder = parent.join(format!("haystack-fuzz-{}", std::process::id()));
-        fs::create_dir_all(&folder).expect("a folder for the files under test");
-        fs::write(folder.join("config.json"), CONFIG).expect("a small file");
-        folder
-    });
-    let path = folder.join(name);
+    thread_local! {
+        static FOLDER: Folder = Folder::new();
+    }
+    let path = FOLDER.with(|folder| folder.0.join(name));
     fs::write(&path, bytes).expect("a file in memory");
     path
+}
+
+/// The folder of this process, gone when its thread ends. A crash leaves it behind until the next run.
+struct Folder(PathBuf);
+
+impl Folder {
+    const NAME: &str = "haystack-fuzz-";
+
+    fn new() -> Self {
+        let memory = Path::new("/dev/shm");
+        let parent = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+        Self::clear(&parent);
+        let folder = parent.join(format!("{}{}", Self::NAME, std::process::id()));
+        fs::create_dir_all(&folder).expect("a folder for the files under test");
+        fs::write(folder.join("config.json"), CONFIG).expect("a small file");
+        Self(folder)
+    }
+
+    /// Removes what processes that are no more left behind.
+    fn clear(parent: &Path) {
+        for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let process = name.to_str().and_then(|name| name.strip_prefix(Self::NAME)?.parse::<u32>().ok());
+            if process.is_some_and(|process| !Path::new(&format!("/proc/{process}")).exists()) {
+                let _ = fs::remove_dir_all(entry.path());
+            }
+        }
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
 }
 
 /// The archive that torch would write around a pickle, with as many storages of these bytes.

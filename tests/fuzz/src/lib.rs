@@ -3,6 +3,7 @@
 
 #![allow(dead_code, reason = "not all that the readers offer to the program is fuzzed")]
 
+pub mod anndata;
 pub mod domain;
 pub mod harness;
 pub mod stack;
