@@ -38,6 +38,15 @@ impl Role {
             Self::Owner => "owner",
         }
     }
+
+    /// The smallest number such a process can have. A job leads a group, and to signal group 1 is to signal
+    /// every process there is; an owner may be the first process of a container.
+    fn least_pid(self) -> i32 {
+        match self {
+            Self::Job => 2,
+            Self::Owner => 1,
+        }
+    }
 }
 
 impl Process {
@@ -62,10 +71,8 @@ impl Process {
         let mut next = || parts.next().ok_or_else(|| Error::Handle(handle.0.clone()));
         let (role, place, pid, started) = (next()?, next()?, next()?, next()?.to_owned());
         let role = [Role::Job, Role::Owner].into_iter().find(|known| known.word() == role);
-        // 0 and -1 mean other things than one group to the system.
-        let pid = pid.parse().ok().filter(|pid| *pid > 1);
-        match (role, pid) {
-            (Some(role), Some(pid)) if place == machine() => Ok(Self { role, pid, started }),
+        match (role, pid.parse::<i32>()) {
+            (Some(role), Ok(pid)) if place == machine() && pid >= role.least_pid() => Ok(Self { role, pid, started }),
             _ => Err(Error::Handle(handle.0.clone())),
         }
     }
@@ -89,6 +96,9 @@ impl Process {
     }
 
     fn signal(&self, signal: Signal) {
+        if self.role != Role::Job || self.pid < self.role.least_pid() {
+            return;
+        }
         // Refused only when nobody is left in the group, which is what we want.
         if let Some(pid) = Pid::from_raw(self.pid) {
             let _ = kill_process_group(pid, signal);
@@ -177,11 +187,21 @@ mod tests {
     #[test]
     fn a_handle_of_something_else_or_of_somewhere_else_is_refused() {
         let machine = machine();
-        for good in ["local:M:12:1", "owner:M:12:Mon_Jan_1_10:00:00_2026"] {
+        for good in ["local:M:12:1", "owner:M:12:Mon_Jan_1_10:00:00_2026", "owner:M:1:5"] {
             Process::parse(&JobHandle(good.replace('M', machine))).unwrap();
         }
-        let bad =
-            ["", "local:", "local:M", "local:M:0:1", "local:M:-1:1", "local:M:1:1", "batch:M:12:1", "local:M:x:1"];
+        let bad = [
+            "",
+            "local:",
+            "local:M",
+            "local:M:0:1",
+            "local:M:-1:1",
+            "local:M:1:1",
+            "owner:M:0:1",
+            "owner:M:-1:1",
+            "batch:M:12:1",
+            "local:M:x:1",
+        ];
         for bad in bad.map(|bad| bad.replace('M', machine)).into_iter().chain(["local:not-here:12:1".to_owned()]) {
             assert!(Process::parse(&JobHandle(bad.clone())).is_err(), "{bad:?} was taken");
         }
