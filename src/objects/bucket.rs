@@ -11,6 +11,7 @@ use object_store::local::LocalFileSystem;
 use object_store::{ClientOptions, RetryConfig};
 use secrecy::ExposeSecret;
 
+use super::metadata::MachineAccount;
 use super::{Error, Result};
 use crate::config::{GcsAccess, S3Access, S3Credentials};
 
@@ -66,8 +67,13 @@ pub(super) fn gcs(bucket: &str, access: &GcsAccess) -> Result<Arc<GoogleCloudSto
                 false => builder.with_service_account_key(key),
             }
         }
-        GcsAccess::Instance => builder,
-        GcsAccess::Anonymous => builder.with_skip_signature(true),
+        GcsAccess::Instance => {
+            let account = MachineAccount::new()
+                .map_err(|error| Error::Access { place: place.clone(), why: format!("no client for HTTP: {error}") })?;
+            builder.with_credentials(Arc::new(account))
+        }
+        // Without a token of its own the builder looks for a developer's in the home folder.
+        GcsAccess::Anonymous => builder.with_skip_signature(true).with_bearer_token("none"),
         GcsAccess::Missing => {
             let why = "no credentials: set GOOGLE_APPLICATION_CREDENTIALS, or objects.gcs.credentials";
             return Err(Error::Access { place, why: why.to_owned() });

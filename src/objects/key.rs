@@ -108,15 +108,7 @@ impl ObjectKey {
 
     /// The media type a browser should see.
     pub fn media_type(&self) -> &'static str {
-        let key = self.to_string();
-        match key.rsplit_once('.').map(|(_, extension)| extension) {
-            Some("json") => "application/json",
-            Some("md") => "text/markdown; charset=utf-8",
-            Some("html") => "text/html; charset=utf-8",
-            Some("txt") => "text/plain; charset=utf-8",
-            Some("h5ad") => "application/x-hdf5",
-            _ => "application/octet-stream",
-        }
+        media_type_of(&self.to_string())
     }
 
     /// The last part of the key: the name a downloaded file gets.
@@ -149,6 +141,18 @@ pub fn check_name(name: &str) -> Result<(), String> {
         ));
     }
     Ok(())
+}
+
+/// The media type of an object, by how its key or address ends.
+pub(super) fn media_type_of(name: &str) -> &'static str {
+    match name.rsplit_once('.').map(|(_, extension)| extension) {
+        Some("json") => "application/json",
+        Some("md") => "text/markdown; charset=utf-8",
+        Some("html") => "text/html; charset=utf-8",
+        Some("txt") => "text/plain; charset=utf-8",
+        Some("h5ad") => "application/x-hdf5",
+        _ => "application/octet-stream",
+    }
 }
 
 impl fmt::Display for ObjectKey {

@@ -5,6 +5,7 @@
 
 mod bucket;
 mod key;
+mod metadata;
 mod place;
 mod signing;
 
@@ -87,10 +88,23 @@ impl Error {
         Self::File { what, path: path.to_owned(), source }
     }
 
-    /// Whether the same call may succeed later: a bucket that was away, rather than a file or a
-    /// setting that is wrong.
+    /// Whether the same call may succeed later: a bucket that was away, rather than a file, a setting or
+    /// a permission that is wrong.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Store { place, .. } if place.contains("://"))
+        use object_store::Error::{InvalidPath, NotFound, NotImplemented, NotSupported};
+        use object_store::Error::{PermissionDenied, Unauthenticated, UnknownConfigurationKey};
+        let Self::Store { place, source, .. } = self else { return false };
+        let stays = matches!(
+            source,
+            PermissionDenied { .. }
+                | Unauthenticated { .. }
+                | NotFound { .. }
+                | NotSupported { .. }
+                | NotImplemented { .. }
+                | InvalidPath { .. }
+                | UnknownConfigurationKey { .. }
+        );
+        place.contains("://") && !stays
     }
 }
 
@@ -368,6 +382,30 @@ impl Objects {
         match source {
             object_store::Error::NotFound { .. } => Error::NotFound { place },
             source => Error::Store { what, place, source },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_that_was_away_may_be_tried_again_and_wrong_credentials_may_not() {
+        let of = |place: &str, source| Error::Store { what: "read", place: place.to_owned(), source };
+        let why = || "why".into();
+        let path = || "a/b".to_owned();
+        let away = || object_store::Error::Generic { store: "S3", source: why() };
+        assert!(of("s3://bucket/a/b", away()).is_transient());
+        assert!(!of("/data/a/b", away()).is_transient());
+        for stays in [
+            object_store::Error::PermissionDenied { path: path(), source: why() },
+            object_store::Error::Unauthenticated { path: path(), source: why() },
+            object_store::Error::NotSupported { source: why() },
+            object_store::Error::InvalidPath { source: Path::parse("a//b").unwrap_err() },
+        ] {
+            let error = of("s3://bucket/a/b", stays);
+            assert!(!error.is_transient(), "{error:?}");
         }
     }
 }

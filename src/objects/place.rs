@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use url::Url;
 
+use super::key::media_type_of;
 use super::{Backend, Error, Objects, Result, bucket};
 use crate::domain::inference::Location;
 
@@ -73,8 +74,7 @@ impl Objects {
                 write_file(&target, tokio_util::io::ReaderStream::with_capacity(source, PART as usize)).await
             }
             Place::Object { store, path, place } => {
-                let media_type = path.as_ref().parse::<super::ObjectKey>().map(|key| key.media_type());
-                let attributes = self.attributes(media_type.unwrap_or("application/octet-stream"));
+                let attributes = self.attributes(media_type_of(path.as_ref()));
                 upload(file, &store, &path, &place, attributes).await
             }
         }
@@ -93,10 +93,9 @@ impl Objects {
             Location::Path(path) => Ok(Place::File(path.clone())),
             Location::Key(key) => {
                 let path = self.below(key)?;
-                let place = self.place(&path);
                 Ok(match &self.backend {
-                    Backend::Folder { .. } => Place::File(PathBuf::from(place)),
-                    _ => Place::Object { store: self.inner(), path, place },
+                    Backend::Folder { root, .. } => Place::File(root.join(path.as_ref())),
+                    _ => Place::Object { store: self.inner(), place: self.place(&path), path },
                 })
             }
             Location::Url(text) => {

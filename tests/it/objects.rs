@@ -167,6 +167,14 @@ async fn locations_are_fetched_and_stored() {
         objects.store(&source, &by_key).await.unwrap();
         let by_url = Location::Url(format!("{address}/models/m/more.h5ad"));
         objects.store(&source, &by_url).await.unwrap();
+        if kind == "S3" {
+            // Whatever stands before the keys, a browser is told what it gets.
+            for name in ["cells.h5ad", "more.h5ad"] {
+                let url = objects.signed_url(&key(&format!("models/m/{name}")), Duration::from_secs(60)).await.unwrap();
+                let response = reqwest::get(url).await.unwrap();
+                assert_eq!(response.headers()["content-type"], "application/x-hdf5", "{address} {name}");
+            }
+        }
         for location in [&by_key, &by_url] {
             assert_eq!(
                 fs::read(objects.fetch(location, &scratch).await.unwrap()).unwrap(),
@@ -185,6 +193,51 @@ async fn locations_are_fetched_and_stored() {
         let error = objects.fetch(&Location::Url("ftp://host/file".into()), &scratch).await.unwrap_err().to_string();
         assert!(error.contains("ftp://host/file") && error.contains("gs://"), "{error}");
     }
+}
+
+/// What a developer once signed in with is in the home folder. Here it is no JSON, so that whoever reads it
+/// fails; the home folder is that of a process of its own.
+#[test]
+fn credentials_of_a_developer_are_not_looked_for() {
+    const APART: &str = "HAYSTACK_TEST_DEVELOPER";
+    let folder = tempfile::tempdir().unwrap();
+    if std::env::var_os(APART).is_some() {
+        for access in ["instance", "anonymous"] {
+            let variables =
+                [("HAYSTACK__OBJECTS__URL", "gs://bucket"), ("HAYSTACK__OBJECTS__GCS__CREDENTIALS", access)];
+            Objects::open(&config(folder.path(), &variables).objects).unwrap();
+        }
+        return;
+    }
+    fs::create_dir_all(folder.path().join(".config/gcloud")).unwrap();
+    fs::write(folder.path().join(".config/gcloud/application_default_credentials.json"), "no JSON").unwrap();
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "objects::credentials_of_a_developer_are_not_looked_for"])
+        .env(APART, "1")
+        .env("HOME", folder.path())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+/// Paths of this machine are bytes, not text.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_folder_may_have_a_name_that_is_no_text() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path().join(std::ffi::OsStr::from_bytes(b"caf\xe9"));
+    fs::create_dir(&home).unwrap();
+    let mut config = config(folder.path(), &[]).objects;
+    let haystack::config::Store::Folder { path, .. } = &mut config.store else { panic!("a folder is the default") };
+    *path = home.join("objects");
+    let objects = Objects::open(&config).unwrap();
+    let log = key("runs/run_0123456789ab/log.json");
+    objects.put(&log, Bytes::from_static(b"{}")).await.unwrap();
+    let location = Location::Key(log.to_string());
+    let found = objects.fetch(&location, folder.path()).await.unwrap();
+    assert_eq!((found.starts_with(&home), fs::read(&found).unwrap()), (true, b"{}".to_vec()));
+    assert_eq!(objects.in_place(&location).unwrap(), Some(found));
 }
 
 #[tokio::test]
