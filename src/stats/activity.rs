@@ -87,8 +87,12 @@ pub fn linear_model(
             targets.iter().fold((0.0, 0.0, 0.0), |(sum, squares, together), &(gene, w)| {
                 (sum + w, squares + w * w, together + w * (values[gene as usize] - mean))
             });
-        let spread = of_weights - sum * sum / n;
-        let r = if spread > 0.0 { (together / (spread * squares).sqrt()).clamp(-1.0, 1.0) } else { f64::NAN };
+        let mean_weight = sum / n;
+        let of_targets: f64 = targets.iter().map(|(_, w)| (w - mean_weight) * (w - mean_weight)).sum();
+        let spread = of_targets + (n - targets.len() as f64) * mean_weight * mean_weight;
+        // Weights that are all the same differ from their mean by rounding alone.
+        let varies = spread > 1e-12 * of_weights;
+        let r = if varies { (together / (spread * squares).sqrt()).clamp(-1.0, 1.0) } else { f64::NAN };
         let df = n - 2.0;
         let score = r * (df / ((1.0 - r) * (1.0 + r))).sqrt();
         let p_value = student_two_sided(score, df);
@@ -124,8 +128,15 @@ mod tests {
         assert!(matches!(linear_model(&[1.0, f64::NAN, 2.0], &target(0), 1), Err(ActivityError::NotFinite { .. })));
         assert!(matches!(linear_model(&[1.0, 3.0, 2.0], &target(3), 1), Err(ActivityError::UnknownGene { .. })));
         // All genes are targets of one weight: the weights do not vary.
-        let all = vec![vec![(0, 1.0), (1, 1.0), (2, 1.0)]];
-        let found = linear_model(&[1.0, 3.0, 2.0], &all, 1).unwrap();
-        assert!(found[0].score.is_nan() && found[0].adjusted_p_value.is_nan());
+        for (weight, n_genes) in [(1.0, 3), (0.1, 3), (0.1, 7), (0.1, 1000), (1e9 / 3.0, 1000), (-1e-9, 20_000)] {
+            let all = vec![(0..n_genes).map(|gene| (gene, weight)).collect::<Vec<(u32, f64)>>()];
+            let values: Vec<f64> = (0..n_genes).map(|gene| f64::from(gene % 7)).collect();
+            let found = linear_model(&values, &all, 1).unwrap();
+            assert!(found[0].score.is_nan() && found[0].adjusted_p_value.is_nan(), "{weight} for {n_genes} genes");
+        }
+        // One gene that is no target is enough.
+        let all_but_one = vec![(1..1000).map(|gene| (gene, 0.1)).collect::<Vec<(u32, f64)>>()];
+        let values: Vec<f64> = (0..1000).map(|gene| f64::from(gene % 7)).collect();
+        assert!(linear_model(&values, &all_but_one, 1).unwrap()[0].score.is_finite());
     }
 }

@@ -149,7 +149,7 @@ pub(super) struct RankSums {
     sums: Vec<f64>,
     /// By group: the sum of `t³ - t` over the sets of `t` equal values, in this group and the reference.
     ties: Vec<f64>,
-    /// What `sums` has to be raised by to become rank sums.
+    /// Whether `sums` are U, to which the smallest possible rank sum has to be added.
     are_u: bool,
     /// Cells of each group with the value at hand.
     equal: Vec<(u32, f64)>,

@@ -16,6 +16,9 @@ use crate::stats::polygamma::trigamma;
 /// same on any number of threads.
 const PER_TASK: usize = 50;
 
+/// Tasks whose tallies are held at once, by thread.
+const TASKS_PER_THREAD: usize = 8;
+
 /// Fewest random scores of the sign of a set's for its p-value to mean anything.
 const MIN_OF_SIGN: f64 = 10.0;
 
@@ -45,25 +48,25 @@ pub fn tally(weights: &Weights, asked: &[(usize, f64)], options: &Options) -> Ve
     for (at, (size, _)) in asked.iter().enumerate() {
         by_size[sizes.partition_point(|other| other < size)].push(at);
     }
-    let tasks: Vec<Vec<Tally>> = (0..options.permutations.div_ceil(PER_TASK))
-        .into_par_iter()
-        .map_init(
-            || Draw::new(weights.len()),
-            |draw, task| {
-                let mut tallies = vec![Tally::default(); asked.len()];
-                let first = task * PER_TASK;
-                for permutation in first..options.permutations.min(first + PER_TASK) {
-                    draw.scores(weights, &sizes, options.seed, permutation, |size, random| {
-                        by_size[size].iter().for_each(|&at| tallies[at].count(asked[at].1, random));
-                    });
-                }
-                tallies
-            },
-        )
-        .collect();
+    let of_task = |draw: &mut Draw, task: usize| {
+        let mut tallies = vec![Tally::default(); asked.len()];
+        let first = task * PER_TASK;
+        for permutation in first..options.permutations.min(first + PER_TASK) {
+            draw.scores(weights, &sizes, options.seed, permutation, |size, random| {
+                by_size[size].iter().for_each(|&at| tallies[at].count(asked[at].1, random));
+            });
+        }
+        tallies
+    };
+    let n_tasks = options.permutations.div_ceil(PER_TASK);
+    let at_once = TASKS_PER_THREAD * rayon::current_num_threads();
     let mut sums = vec![Tally::default(); asked.len()];
-    for task in tasks {
-        sums.iter_mut().zip(task).for_each(|(sum, tally)| sum.add(&tally));
+    for first in (0..n_tasks).step_by(at_once) {
+        let tasks = (first..n_tasks.min(first + at_once)).into_par_iter();
+        let tallies: Vec<Vec<Tally>> = tasks.map_init(|| Draw::new(weights.len()), of_task).collect();
+        for task in tallies {
+            sums.iter_mut().zip(task).for_each(|(sum, tally)| sum.add(&tally));
+        }
     }
     sums
 }
@@ -177,4 +180,26 @@ fn interval_error(more_extreme: f64, n: f64) -> f64 {
     let left = inv_beta_reg(more_extreme, n - more_extreme + 1.0, 0.025).log2();
     let right = if more_extreme < n { inv_beta_reg(more_extreme + 1.0, n - more_extreme, 0.975).log2() } else { 0.0 };
     0.5 * (crude - left).max(right - crude)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tallies_are_the_same_on_any_number_of_threads() {
+        let values: Vec<f64> = (0..40).map(|gene| 2.0 - f64::from(gene) * 0.1).collect();
+        let weights = Weights::new(&values, 1.0);
+        let asked = [(3, 0.6), (5, -0.4), (5, 0.7)];
+        // More tasks than one thread holds at once, and the last of them not full.
+        let permutations = PER_TASK * TASKS_PER_THREAD * 3 + 7;
+        let options = Options { permutations, ..Options::default() };
+        let on = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| tally(&weights, &asked, &options))
+        };
+        let found = on(1);
+        assert_eq!(found, on(3));
+        assert!(found.iter().all(|tally| tally.negative + tally.positive >= permutations as f64));
+    }
 }
