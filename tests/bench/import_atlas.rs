@@ -38,6 +38,13 @@ pub fn run(bench: &mut SideBySide) -> Result<()> {
 fn haystack(home: &Path, args: &[&str]) -> Result<(f64, f64)> {
     let begin = Instant::now();
     let mut command = Command::new(env!("CARGO_BIN_EXE_haystack"));
+    // Nothing of the environment's configuration: another database would be filled, and not measured.
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("HAYSTACK_") || ["DATABASE_URL", "RUST_LOG"].contains(&&*text) {
+            command.env_remove(name);
+        }
+    }
     let mut child = command.args(args).env("HAYSTACK_HOME", home).stderr(Stdio::null()).spawn()?;
     let mut most = 0.0_f64;
     let status = loop {

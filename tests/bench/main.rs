@@ -4,6 +4,7 @@
 //! `cargo bench --bench peers -- over` runs the cases whose name holds a word, and `--keep` keeps what
 //! they took. A case without its peer is skipped with a loud line.
 
+mod child;
 mod differential_expression;
 mod figure;
 mod gene_sets;

@@ -2,20 +2,17 @@
 //! compile are not counted. `peers/serve.py` is its other end.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// The process and its two pipes.
-pub struct Peers {
-    process: Child,
-    requests: ChildStdin,
-    replies: BufReader<ChildStdout>,
-}
+use crate::child::Child;
+
+/// The process.
+pub struct Peers(Child);
 
 /// Columns of numbers a peer found, by name; `None` where it has no number to give.
 pub type Answer = BTreeMap<String, Vec<Option<f64>>>;
@@ -40,15 +37,8 @@ impl Peers {
             command.env(format!("{library}_NUM_THREADS"), threads.to_string());
         }
         command.env("PYTHONDONTWRITEBYTECODE", "1");
-        let mut process = command
-            .arg(serve)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("{} does not start", python.display()))?;
-        let requests = process.stdin.take().context("the process has a standard input")?;
-        let replies = BufReader::new(process.stdout.take().context("the process has a standard output")?);
-        Ok(Some(Self { process, requests, replies }))
+        command.arg(serve);
+        Ok(Some(Self(Child::start(command)?)))
     }
 
     /// Gives a peer its input.
@@ -67,26 +57,7 @@ impl Peers {
     }
 
     fn ask<T: for<'a> Deserialize<'a>>(&mut self, peer: &str, request: Value) -> Result<T> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "snake_case")]
-        enum Reply<T> {
-            Ok(T),
-            Error(String),
-        }
-        writeln!(self.requests, "{request}").with_context(|| format!("{peer}: the process has ended"))?;
-        let mut line = String::new();
-        self.replies.read_line(&mut line)?;
-        match serde_json::from_str(&line).with_context(|| format!("{peer}: no reply but `{line}`"))? {
-            Reply::Ok(answer) => Ok(answer),
-            Reply::Error(error) => bail!("{peer} failed: {error}"),
-        }
-    }
-}
-
-impl Drop for Peers {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        self.0.ask(&request).with_context(|| peer.to_owned())
     }
 }
 

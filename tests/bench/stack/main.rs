@@ -6,6 +6,8 @@
 //! is arc-stack as it is, its allocator told to keep memory rather than give it back: a win over
 //! page faults would be none.
 
+#[path = "../child.rs"]
+mod child;
 #[path = "../figure.rs"]
 mod figure;
 mod ours;
@@ -193,7 +195,8 @@ fn differences(ours: &mut Side, peer: &mut Side, precision: &str) -> Result<BTre
         Ok(bytes.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect())
     };
     let mut found = BTreeMap::new();
-    for (name, width) in [("means", ours::N_GENES), ("logits", ours::N_CELLS)] {
+    // In bf16 the sides round in other places. Twice what was seen, 3.9e-2 and 2.7e-2, is not that any more.
+    for (name, width, in_bf16) in [("means", ours::N_GENES, 7.8e-2), ("logits", ours::N_CELLS, 5.4e-2)] {
         let (a, b) = (read(&ours[name])?, read(&peer[name])?);
         ensure!(a.len() == b.len(), "{name}: {} values and {}", a.len(), b.len());
         let mut worst = 0.0_f64;
@@ -205,7 +208,7 @@ fn differences(ours: &mut Side, peer: &mut Side, precision: &str) -> Result<BTre
                 worst = if difference > worst || difference.is_nan() { difference } else { worst };
             }
         }
-        let allowed = if precision == "f32" { 1e-3 } else { 0.5 };
+        let allowed = if precision == "f32" { 1e-3 } else { in_bf16 };
         ensure!(worst < allowed, "{name} differ by {worst:e}: the two sides do not compute the same");
         found.insert(name.to_owned(), worst);
     }

@@ -24,7 +24,8 @@ use rayon::prelude::*;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::side::{DEVICE, Reply};
+use crate::child::Reply;
+use crate::side::DEVICE;
 
 /// Genes of the model that `inputs.py` writes.
 pub const N_GENES: usize = 15_012;

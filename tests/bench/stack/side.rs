@@ -1,29 +1,18 @@
 //! One side of the benchmark: a process that answers requests, a line each way.
 
-use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::Value;
 
-/// The process and its two pipes.
+use crate::child::Child;
+
+/// The process and its name for messages.
 pub struct Side {
     name: &'static str,
-    process: Child,
-    requests: ChildStdin,
-    replies: BufReader<ChildStdout>,
-}
-
-/// What a side answers.
-#[derive(Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Reply<T> {
-    /// What was asked for.
-    Ok(T),
-    /// Why there is nothing.
-    Error(String),
+    child: Child,
 }
 
 /// The variable that tells a side where to compute.
@@ -59,31 +48,13 @@ impl Side {
         Self::start("peer", command)
     }
 
-    fn start(name: &'static str, mut command: Command) -> Result<Self> {
-        let started = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-        let mut process = started.with_context(|| format!("{name}: {command:?} does not start"))?;
-        let requests = process.stdin.take().context("the process has a standard input")?;
-        let replies = BufReader::new(process.stdout.take().context("the process has a standard output")?);
-        Ok(Self { name, process, requests, replies })
+    fn start(name: &'static str, command: Command) -> Result<Self> {
+        Ok(Self { name, child: Child::start(command).context(name)? })
     }
 
     /// Asks for one thing and waits for it.
     pub fn ask<T: for<'a> Deserialize<'a>>(&mut self, request: Value) -> Result<T> {
-        let name = self.name;
-        writeln!(self.requests, "{request}").with_context(|| format!("{name}: the process has ended"))?;
-        let mut line = String::new();
-        self.replies.read_line(&mut line)?;
-        match serde_json::from_str(&line).with_context(|| format!("{name}: no reply to {request} but `{line}`"))? {
-            Reply::Ok(answer) => Ok(answer),
-            Reply::Error(error) => bail!("{name}: {request} failed: {error}"),
-        }
-    }
-}
-
-impl Drop for Side {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        self.child.ask(&request).context(self.name)
     }
 }
 
