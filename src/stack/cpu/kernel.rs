@@ -75,7 +75,7 @@ impl Kernel {
     }
 
     /// Bytes of a packed strip of rows of `len` numbers; of its first `len` numbers, where `len` is a
-    /// multiple of [`STEP`].
+    /// multiple of `STEP`.
     pub fn strip_bytes(self, len: usize) -> usize {
         match self {
             Self::Lanes => 4 * lanes::strip_len(len),
