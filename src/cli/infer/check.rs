@@ -144,8 +144,8 @@ mod tests {
             let (_, report) = refusal(&request(Method::Stack, [&prompt, "q", &output])).unwrap();
             assert!(report.contains("an input"), "{report}");
         }
-        // Neither is there yet.
-        let (_, report) = refusal(&request(Method::Stack, ["p", &at("new/q"), &at("new/../new/q")])).unwrap();
+        // The file is not there yet.
+        let (_, report) = refusal(&request(Method::Stack, ["p", &at("donors/q"), &at("donors/../donors/q")])).unwrap();
         assert!(report.contains("an input"), "{report}");
         assert_eq!(refusal(&request(Method::Stack, [&prompt, "q", &at("donors/b.h5ad")])), None);
 

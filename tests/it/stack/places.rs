@@ -64,7 +64,8 @@ async fn a_bucket_gives_the_inputs_and_takes_the_output() {
     assert!(said.contains(&address("nobody.h5ad")), "{said}");
     let absent = infer("ctrl.h5ad", "query.h5ad", "s3://nosuchbucket/not.h5ad", &model, &genes);
     let said = String::from_utf8_lossy(&absent.stderr);
-    assert_eq!(absent.status.code(), Some(75), "{said}");
+    // It will not be there the next time either.
+    assert_eq!(absent.status.code(), Some(1), "{said}");
     assert!(said.contains("s3://nosuchbucket/not.h5ad"), "{said}");
     assert!(matches!(fetch("not.h5ad").await, Err(Error::NotFound { .. })));
 }
