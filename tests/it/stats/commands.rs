@@ -182,7 +182,7 @@ fn groups_with_any_name_are_written_to_an_h5ad() {
             "{said}"
         );
     }
-    let empty = |cell: usize| Some(if cell % 2 == 0 { String::new() } else { "ctrl".to_owned() });
+    let empty = |cell: usize| Some(if cell.is_multiple_of(2) { String::new() } else { "ctrl".to_owned() });
     let unnamed = home.cells("unnamed.h5ad", |_, obs| obs.columns[0].1 = Column::Strings((0..80).map(empty).collect()));
     let said = home.fails(1, &["de", &unnamed, "--groupby", "condition", "--output", &output]);
     assert!(said.contains("a group called \"\"") && said.contains("--group"), "{said}");
